@@ -1,0 +1,228 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Errors is every fault found in one configuration, in the order of the settings' names.
+type Errors []*Error
+
+// Error joins the faults, one per line.
+func (e Errors) Error() string {
+	lines := make([]string, len(e))
+	for i, one := range e {
+		lines[i] = one.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap gives errors.As and errors.Is the single faults.
+func (e Errors) Unwrap() []error {
+	out := make([]error, len(e))
+	for i, one := range e {
+		out[i] = one
+	}
+	return out
+}
+
+// New builds a configuration from settings by name; everything not given has its default. The error
+// is of type Errors. Names that are not known are errors, settings without effect are not: see
+// Notes.
+func New(values map[string]string) (*Config, error) {
+	b := builder{c: &Config{values: make(map[string]string, len(values))}}
+	for _, name := range sortedKeys(values) {
+		b.add(name, values[name])
+	}
+	if len(b.errs) > 0 {
+		return nil, b.errs
+	}
+	bind(b.c, b.c.lookup)
+	b.zookeeper()
+	b.listeners()
+	b.logDirs()
+	b.topicDefaults()
+	b.perIPOverrides()
+	b.crossChecks()
+	if len(b.errs) > 0 {
+		return nil, b.errs
+	}
+	return b.c, nil
+}
+
+type builder struct {
+	c    *Config
+	errs Errors
+}
+
+func (b *builder) add(name, value string) {
+	key, ok := BrokerKey(name)
+	if !ok {
+		b.errs = append(b.errs, unknownKey(name))
+		return
+	}
+	if key.Ignored == "" {
+		if err := key.check(value); err != nil {
+			b.errs = append(b.errs, err)
+			return
+		}
+	}
+	b.c.values[name] = strings.TrimSpace(value)
+}
+
+func (b *builder) fail(key, value, why, hint string) {
+	err := invalid(key, value, why)
+	err.Hint = hint
+	b.errs = append(b.errs, err)
+}
+
+// lookup is the effective text of a setting: given, else default.
+func (c *Config) lookup(name string) (string, bool) {
+	if v, ok := c.values[name]; ok {
+		return v, true
+	}
+	if k, ok := brokerTable().byName[name]; ok && k.Default != nil {
+		return *k.Default, true
+	}
+	return "", false
+}
+
+func (c *Config) text(name string) string {
+	v, _ := c.lookup(name)
+	return v
+}
+
+func (b *builder) zookeeper() {
+	const key = "zookeeper.connect"
+	connect := b.c.text(key)
+	servers := connect
+	if i := strings.IndexByte(connect, '/'); i >= 0 {
+		servers, b.c.ZooKeeperChroot = connect[:i], strings.TrimRight(connect[i:], "/")
+	}
+	for _, s := range SplitList(servers) {
+		if s == "" {
+			continue
+		}
+		if !strings.Contains(s, ":") {
+			s += ":2181"
+		}
+		b.c.ZooKeeperServers = append(b.c.ZooKeeperServers, s)
+	}
+	if len(b.c.ZooKeeperServers) == 0 {
+		b.fail(key, connect, "no server in it", "write host:2181,host:2181/chroot")
+	}
+	if strings.Contains(b.c.ZooKeeperChroot, "//") || strings.Contains(b.c.ZooKeeperChroot, ",") {
+		b.fail(key, connect, "the chroot is not a path",
+			"a chroot stands once, after the last server: host1:2181,host2:2181/kafka")
+	}
+	b.c.ZooKeeperConnectionTimeout = b.c.ZooKeeperSessionTimeout
+	if v, ok := b.c.lookup("zookeeper.connection.timeout.ms"); ok {
+		n, err := strconv.ParseInt(v, 10, 64)
+		mustBind("zookeeper.connection.timeout.ms", err)
+		b.c.ZooKeeperConnectionTimeout = time.Duration(saturate(n, int64(time.Millisecond)))
+	}
+}
+
+func (b *builder) logDirs() {
+	key := "log.dirs"
+	text, ok := b.c.lookup(key)
+	if !ok {
+		key = "log.dir"
+		text = b.c.text(key)
+	}
+	seen := map[string]bool{}
+	for _, dir := range SplitList(text) {
+		switch {
+		case dir == "":
+			b.fail(key, text, "an empty path in it", "remove the comma too many")
+		case !strings.HasPrefix(dir, "/"):
+			b.fail(key, text, dir+" is not an absolute path",
+				"a relative path would depend on where the broker is started")
+		case seen[strings.TrimRight(dir, "/")]:
+			b.fail(key, text, dir+" is named twice", "")
+		}
+		seen[strings.TrimRight(dir, "/")] = true
+		b.c.LogDirs = append(b.c.LogDirs, dir)
+	}
+	if len(b.c.LogDirs) == 0 {
+		b.fail(key, text, "at least one log directory is needed", "")
+	}
+}
+
+func (b *builder) perIPOverrides() {
+	const key = "max.connections.per.ip.overrides"
+	b.c.MaxConnectionsPerIPOverrides = map[string]int{}
+	for _, item := range SplitList(b.c.text(key)) {
+		i := strings.LastIndexByte(item, ':')
+		n, err := strconv.ParseInt(item[i+1:], 10, 32)
+		if i <= 0 || err != nil {
+			b.fail(key, item, "expected host:count", "")
+			continue
+		}
+		b.c.MaxConnectionsPerIPOverrides[strings.Trim(item[:i], "[]")] = int(n)
+	}
+}
+
+// topicDefaults resolves each topic setting through its broker synonyms.
+func (b *builder) topicDefaults() {
+	values := map[string]string{}
+	for _, k := range TopicKeys() {
+		if text, ok := topicDefault(b.c, k); ok {
+			values[k.Name] = text
+		}
+	}
+	for _, name := range sortedKeys(values) {
+		k, _ := TopicKey(name)
+		if err := k.check(values[name]); err != nil && k.Ignored == "" {
+			source, _ := synonymInForce(b.c, k)
+			if source == "" {
+				source = name
+			}
+			b.errs = append(b.errs, invalid(source, values[name], strings.TrimPrefix(err.Message,
+				"Invalid value "+values[name]+" for configuration "+name+": ")))
+			delete(values, name)
+		}
+	}
+	bind(&b.c.Topic, func(key string) (string, bool) { v, ok := values[key]; return v, ok })
+	if v, ok := b.c.values["log.message.timestamp.difference.max.ms"]; ok {
+		b.c.Topic.timestampDifference(v, func(topicKey string) bool {
+			_, given := b.c.values["log."+topicKey]
+			return given
+		})
+	}
+}
+
+// crossChecks are upstream's rules between settings (those of settings that act here).
+func (b *builder) crossChecks() {
+	c := b.c
+	if c.ReplicaFetchWaitMax > c.ReplicaSocketTimeout {
+		b.fail("replica.fetch.wait.max.ms", c.text("replica.fetch.wait.max.ms"),
+			"must not exceed replica.socket.timeout.ms", "")
+	}
+	if c.ReplicaFetchWaitMax > c.ReplicaLagTimeMax {
+		b.fail("replica.fetch.wait.max.ms", c.text("replica.fetch.wait.max.ms"),
+			"must not exceed replica.lag.time.max.ms",
+			"else a follower drops out of the ISR while it waits")
+	}
+	if n := c.QueuedMaxRequestBytes; n > 0 && n < int64(c.SocketRequestMaxBytes) {
+		b.fail("queued.max.request.bytes", strconv.FormatInt(n, 10),
+			"must be -1 or at least socket.request.max.bytes", "")
+	}
+	switch {
+	case c.BrokerIDGeneration && (c.BrokerID < -1 || c.BrokerID > c.ReservedBrokerMaxID):
+		b.fail("broker.id", strconv.Itoa(c.BrokerID), fmt.Sprintf("must be -1 to %d "+
+			"(reserved.broker.max.id)", c.ReservedBrokerMaxID),
+			"raise reserved.broker.max.id or set broker.id.generation.enable=false")
+	case !c.BrokerIDGeneration && c.BrokerID < 0:
+		b.fail("broker.id", strconv.Itoa(c.BrokerID), "must be 0 or more",
+			"broker.id.generation.enable is off")
+	}
+	if c.AdminAddress != "" {
+		if _, err := netip.ParseAddrPort(c.AdminAddress); err != nil {
+			b.fail("admin.address", c.AdminAddress, "expected address:port", "")
+		}
+	}
+}

@@ -1,0 +1,172 @@
+package config
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// Error is a setting that cannot be used. Its text is upstream's; File and Line are set when the
+// value came from a file, Hint when there is a way out that upstream does not mention.
+type Error struct {
+	Key     string
+	Message string
+	Hint    string
+	File    string
+	Line    int
+}
+
+// Error gives the position (if known), the message and the hint.
+func (e *Error) Error() string {
+	s := e.Message
+	if e.File != "" {
+		s = e.File + ":" + strconv.Itoa(e.Line) + ": " + s
+	}
+	if e.Hint != "" {
+		s += "; " + e.Hint
+	}
+	return s
+}
+
+// invalid is upstream's wording of a value that fails a check.
+func invalid(key, value, why string) *Error {
+	msg := "Invalid value " + value + " for configuration " + key
+	if why != "" {
+		msg += ": " + why
+	}
+	return &Error{Key: key, Message: msg}
+}
+
+// check parses a value by the key's type and applies the key's limits.
+func (k *Key) check(value string) *Error {
+	value = strings.TrimSpace(value)
+	switch k.Type {
+	case Boolean:
+		if !strings.EqualFold(value, "true") && !strings.EqualFold(value, "false") {
+			return invalid(k.Name, value, "Expected value to be either true or false")
+		}
+	case Int:
+		return k.checkInteger(value, 32, "INT")
+	case Short:
+		return k.checkInteger(value, 16, "SHORT")
+	case Long:
+		return k.checkInteger(value, 64, "LONG")
+	case Double:
+		f, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return invalid(k.Name, value, "Not a number of type DOUBLE")
+		}
+		return k.checkRange(strconv.FormatFloat(f, 'f', -1, 64), f)
+	case List:
+		for _, item := range SplitList(value) {
+			if err := k.checkWord(item); err != nil {
+				return err
+			}
+		}
+		return k.checkReplicaList(value)
+	default:
+		return k.checkWord(value)
+	}
+	return nil
+}
+
+func (k *Key) checkInteger(value string, bits int, typ string) *Error {
+	n, err := strconv.ParseInt(value, 10, bits)
+	if err != nil {
+		return invalid(k.Name, value, "Not a number of type "+typ)
+	}
+	return k.checkRange(value, float64(n))
+}
+
+// checkRange applies limits written as "low..high", either side possibly empty, or as a list of
+// numbers separated by commas after "in ".
+func (k *Key) checkRange(text string, n float64) *Error {
+	if k.Valid == "gzip" { // -1 is the library default, 1 to 9 are levels, 0 is neither
+		if n != -1 && (n < 1 || n > 9) {
+			return invalid(k.Name, text, "Value must be between 1 and 9 or equal to -1")
+		}
+		return nil
+	}
+	if words, ok := strings.CutPrefix(k.Valid, "in "); ok {
+		if !contains(strings.Split(words, ","), text) {
+			return invalid(k.Name, text, "")
+		}
+		return nil
+	}
+	low, high, ok := strings.Cut(k.Valid, "..")
+	if !ok {
+		return nil
+	}
+	if low != "" && n < mustNumber(low) {
+		return invalid(k.Name, text, "Value must be at least "+low)
+	}
+	if high != "" && n > mustNumber(high) {
+		return invalid(k.Name, text, "Value must be no more than "+high)
+	}
+	return nil
+}
+
+func mustNumber(s string) float64 {
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		panic(fmt.Sprintf("table of settings: %q is no number", s))
+	}
+	return f
+}
+
+func (k *Key) checkWord(value string) *Error {
+	words, ok := strings.CutPrefix(k.Valid, "in ")
+	if !ok {
+		return nil
+	}
+	list := strings.Split(words, ",")
+	if !contains(list, value) {
+		return invalid(k.Name, value, "String must be one of: "+strings.Join(list, ", "))
+	}
+	return nil
+}
+
+// checkReplicaList applies the "replicas" limit: "*", or partition:broker pairs.
+func (k *Key) checkReplicaList(value string) *Error {
+	if k.Valid != "replicas" || value == "" || value == "*" {
+		return nil
+	}
+	for _, item := range SplitList(value) {
+		p, b, ok := strings.Cut(item, ":")
+		if _, err := strconv.ParseUint(p, 10, 31); err != nil || !ok {
+			return invalid(k.Name, value, replicaListRule)
+		}
+		if _, err := strconv.ParseUint(b, 10, 31); err != nil {
+			return invalid(k.Name, value, replicaListRule)
+		}
+	}
+	return nil
+}
+
+const replicaListRule = "Must be the literal '*' or a list of replicas in the following format: " +
+	"[partitionId]:[brokerId],[partitionId]:[brokerId],..."
+
+// SplitList splits a list setting at commas, without the blanks around them; empty text is no item.
+func SplitList(value string) []string {
+	value = strings.TrimSpace(value)
+	if value == "" {
+		return nil
+	}
+	items := strings.Split(value, ",")
+	for i := range items {
+		items[i] = strings.TrimSpace(items[i])
+	}
+	return items
+}
+
+// saturate multiplies without overflow; upstream's "never" stays larger than any real interval.
+func saturate(n, factor int64) int64 {
+	if n > math.MaxInt64/factor {
+		return math.MaxInt64
+	}
+	if n < math.MinInt64/factor {
+		return math.MinInt64
+	}
+	return n * factor
+}
