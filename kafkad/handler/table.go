@@ -1,0 +1,40 @@
+package handler
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// route says who answers requests of one API key: raw or message.
+type route struct {
+	message func(*Handlers, context.Context, *Conn, kmsg.Request) kmsg.Response
+	raw     func(*Handlers, context.Context, *Conn) error
+}
+
+// routes is indexed by API key. A key needs a row here and one in wire's table, which decides
+// what ApiVersions advertises; a test compares the two.
+var routes [64]route
+
+func init() {
+	routes = [64]route{
+		0: {raw: (*Handlers).serveProduce},
+		1: {raw: (*Handlers).serveFetch},
+		2: on((*Handlers).handleListOffsets),
+
+		18: on((*Handlers).handleAPIVersions),
+
+		22: on((*Handlers).handleInitProducerID),
+		23: on((*Handlers).handleOffsetForLeaderEpoch),
+		35: on((*Handlers).handleDescribeLogDirs),
+	}
+}
+
+// on makes a route of a handler method with its own request type.
+func on[R kmsg.Request](
+	f func(*Handlers, context.Context, *Conn, R) kmsg.Response,
+) route {
+	return route{message: func(h *Handlers, ctx context.Context, c *Conn, q kmsg.Request) kmsg.Response {
+		return f(h, ctx, c, q.(R))
+	}}
+}
