@@ -1,0 +1,75 @@
+package tree
+
+import "slices"
+
+// children is the sorted set of a node's children: a list of sorted chunks, so that an insert moves
+// at most a chunk, iteration runs over plain slices, and a child costs little more than a pointer.
+//
+// Invariants: no chunk is empty, none is longer than maxChunk, names ascend within and across
+// chunks, n is the sum of the lengths.
+type children struct {
+	chunks [][]*Node
+	n      int
+}
+
+const maxChunk = 512
+
+// seek finds the first child with a name not less than name. The position may be one behind the
+// last child of the last chunk.
+func (c *children) seek(name string) (chunk, index int, found bool) {
+	lo, hi := 0, len(c.chunks)
+	for lo < hi { // first chunk whose last name is not less
+		mid := (lo + hi) / 2
+		last := c.chunks[mid]
+		if last[len(last)-1].Name() < name {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	if lo == len(c.chunks) {
+		return lo, 0, false
+	}
+	index, found = slices.BinarySearchFunc(c.chunks[lo], name, compareNames)
+	return lo, index, found
+}
+
+func (c *children) insert(kid *Node) {
+	i, j, found := c.seek(kid.Name())
+	switch {
+	case found:
+		c.chunks[i][j] = kid
+		return
+	case i < len(c.chunks):
+	case i > 0 && len(c.chunks[i-1]) < maxChunk:
+		i--
+		j = len(c.chunks[i])
+	default: // behind a full last chunk: names often ascend, so the full one stays full
+		c.chunks = append(c.chunks, []*Node{kid})
+		c.n++
+		return
+	}
+	if len(c.chunks[i]) == maxChunk {
+		right := slices.Clone(c.chunks[i][maxChunk/2:])
+		clear(c.chunks[i][maxChunk/2:])
+		c.chunks[i] = c.chunks[i][:maxChunk/2]
+		c.chunks = slices.Insert(c.chunks, i+1, right)
+		if j > maxChunk/2 {
+			i, j = i+1, j-maxChunk/2
+		}
+	}
+	c.chunks[i] = slices.Insert(c.chunks[i], j, kid)
+	c.n++
+}
+
+func (c *children) remove(name string) {
+	i, j, found := c.seek(name)
+	if !found {
+		return
+	}
+	c.chunks[i] = slices.Delete(c.chunks[i], j, j+1)
+	c.n--
+	if len(c.chunks[i]) == 0 {
+		c.chunks = slices.Delete(c.chunks, i, i+1)
+	}
+}

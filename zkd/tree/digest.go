@@ -1,0 +1,129 @@
+package tree
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+
+	"zkafka/zkd/proto"
+)
+
+// The digest log keeps one entry per digestInterval zxids, the last digestLogLimit of them.
+const (
+	digestInterval = 128
+	digestLogLimit = 1024
+)
+
+// ZxidDigest is the tree digest as of a zxid.
+type ZxidDigest struct {
+	Zxid    int64
+	Version int32
+	Digest  int64
+}
+
+// NodeDigest is one node's share of the tree digest, version 2 as upstream counts: the CRC-32 of
+// path, data and stored stat, 0 below /zookeeper. The digest of a tree is the wrapping sum of its
+// nodes' shares.
+func NodeDigest(path string, data []byte, s *proto.StatPersisted) uint32 {
+	if inSystemTree(path) {
+		return 0
+	}
+	if path == RootPath {
+		path = ""
+	}
+	var buf [256]byte
+	b := append(buf[:0], path...)
+	crc := crc32.ChecksumIEEE(b)
+	crc = crc32.Update(crc, crc32.IEEETable, data)
+	b = binary.BigEndian.AppendUint64(b[:0], uint64(s.Czxid))
+	b = binary.BigEndian.AppendUint64(b, uint64(s.Mzxid))
+	b = binary.BigEndian.AppendUint64(b, uint64(s.Pzxid))
+	b = binary.BigEndian.AppendUint64(b, uint64(s.Ctime))
+	b = binary.BigEndian.AppendUint64(b, uint64(s.Mtime))
+	b = binary.BigEndian.AppendUint32(b, uint32(s.Version))
+	b = binary.BigEndian.AppendUint32(b, uint32(s.Cversion))
+	b = binary.BigEndian.AppendUint32(b, uint32(s.Aversion))
+	b = binary.BigEndian.AppendUint64(b, uint64(s.EphemeralOwner))
+	return crc32.Update(crc, crc32.IEEETable, b)
+}
+
+// Digest is the digest of the tree as it is now.
+func (t *Tree) Digest() int64 { return int64(t.digest) }
+
+// LastDigest is the digest after the last transaction; its zxid is 0 before the first.
+func (t *Tree) LastDigest() ZxidDigest { return t.lastDigest }
+
+// DigestLog returns the kept history, oldest first: one entry per 128 zxids.
+func (t *Tree) DigestLog() []ZxidDigest { return append([]ZxidDigest(nil), t.digestLog...) }
+
+// DigestMismatches counts transactions and snapshots whose digest was not the tree's.
+func (t *Tree) DigestMismatches() int64 { return t.mismatches }
+
+// AwaitedDigest is the zxid at which the digest of the loaded snapshot will be compared, 0 when
+// that has happened or there is none. Not 0 after replay means that the log does not cover what
+// the snapshot contains.
+func (t *Tree) AwaitedDigest() int64 {
+	if t.awaited == nil {
+		return 0
+	}
+	return t.awaited.Zxid
+}
+
+// rehash brings a node's share of the digest up to date.
+func (t *Tree) rehash(n *Node) {
+	s := n.Persisted()
+	share := NodeDigest(n.path, n.data, &s)
+	t.digest += uint64(share) - uint64(n.digest)
+	n.digest = share
+}
+
+// recordDigest notes the digest after a transaction. While the tree is fuzzy there is nothing to
+// note: only at the zxid where the snapshot was finished is its digest known.
+func (t *Tree) recordDigest(zxid int64) {
+	if t.awaited != nil {
+		t.settle(zxid)
+		return
+	}
+	t.lastDigest = ZxidDigest{Zxid: zxid, Version: proto.DigestVersion, Digest: int64(t.digest)}
+	if zxid%digestInterval != 0 {
+		return
+	}
+	if len(t.digestLog) == digestLogLimit {
+		t.digestLog = append(t.digestLog[:0], t.digestLog[1:]...)
+	}
+	t.digestLog = append(t.digestLog, t.lastDigest)
+}
+
+func (t *Tree) settle(zxid int64) {
+	if t.awaited == nil || zxid != t.awaited.Zxid {
+		return
+	}
+	if t.awaited.Version == proto.DigestVersion && t.awaited.Digest != int64(t.digest) {
+		t.mismatches++
+	}
+	t.awaited = nil
+}
+
+func (t *Tree) compareDigest(d *proto.TxnDigest) {
+	if d == nil || t.awaited != nil || d.Version != proto.DigestVersion {
+		return
+	}
+	if d.Digest != int64(t.digest) {
+		t.mismatches++
+	}
+}
+
+// BeginReplay declares a decoded tree to be the state as of zxid, the one in the snapshot's file
+// name. It may already show effects of later transactions, which replay will repeat.
+func (t *Tree) BeginReplay(zxid int64) {
+	t.lastZxid = zxid
+	if t.awaited == nil {
+		return
+	}
+	// A new leader takes a snapshot under the first zxid of its epoch, which no transaction has;
+	// the digest is then of the epoch before and the snapshot is not fuzzy.
+	if t.awaited.Zxid < zxid {
+		t.awaited = nil
+		return
+	}
+	t.settle(zxid)
+}
