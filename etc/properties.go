@@ -1,0 +1,90 @@
+package etc
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"github.com/magiconair/properties"
+)
+
+// readProperties reads Java properties: "#" and "!" comments, "=", ":" or a blank after the key,
+// backslash continuations and escapes, the last of equal keys wins. No ${} expansion: to upstream
+// that is text.
+func readProperties(name string, data []byte) (*File, error) {
+	loader := properties.Loader{Encoding: properties.UTF8, DisableExpansion: true}
+	if !utf8.Valid(data) {
+		loader.Encoding = properties.ISO_8859_1
+	}
+	p, err := loader.LoadBytes(data)
+	if err != nil {
+		return nil, &Fault{File: name, Message: "not a properties file: " + err.Error()}
+	}
+	lines := scanProperties(string(data))
+	f := &File{Name: name}
+	for i, key := range p.Keys() {
+		value, _ := p.Get(key)
+		s := Setting{Key: strings.TrimSpace(key), Value: strings.TrimSpace(value)}
+		if at, ok := lines[s.Key]; ok {
+			s.Line, s.Comments = at.line, at.comments
+		}
+		if s.Key == "" {
+			return nil, &Fault{File: name, Line: i + 1, Message: "a value without a key"}
+		}
+		f.Settings = append(f.Settings, s)
+	}
+	return f, nil
+}
+
+type position struct {
+	line     int
+	comments []string
+}
+
+// scanProperties finds the line (the last one) and the comments above each key.
+func scanProperties(text string) map[string]position {
+	out := map[string]position{}
+	var comments []string
+	continued := false
+	for i, line := range strings.Split(text, "\n") {
+		line = strings.TrimSpace(line)
+		was := continued
+		continued = false
+		switch {
+		case was:
+			continued = endsOpen(line)
+		case line == "":
+		case line[0] == '#' || line[0] == '!':
+			comments = append(comments, line[1:])
+		default:
+			key := propertyKey(line)
+			out[key] = position{i + 1, comments}
+			comments = nil
+			continued = endsOpen(line)
+		}
+	}
+	return out
+}
+
+// endsOpen reports whether a line goes on in the next one: an odd number of final backslashes.
+func endsOpen(line string) bool {
+	n := len(line) - len(strings.TrimRight(line, `\`))
+	return n%2 == 1
+}
+
+// propertyKey is the text before the first separator that is not escaped, unescaped.
+func propertyKey(line string) string {
+	var key strings.Builder
+	for i := 0; i < len(line); i++ {
+		switch c := line[i]; c {
+		case '\\':
+			if i++; i < len(line) {
+				key.WriteByte(line[i])
+			}
+		case '=', ':', ' ', '\t', '\f':
+			return key.String()
+		default:
+			key.WriteByte(c)
+		}
+	}
+	return key.String()
+}
