@@ -234,22 +234,25 @@ func (t *Tree) CountDescendants(path string) int {
 	return n.countBelow()
 }
 
-// RemoveOrphans deletes the ephemerals of sessions that are not in the session table, without a
-// transaction, and returns how many there were. A server does this once after recovery, as
-// upstream: such nodes are left when a snapshot was taken while their session closed.
-func (t *Tree) RemoveOrphans() int {
-	removed := 0
+// EndReplay declares the recovery finished. It deletes the ephemerals of sessions that are not in
+// the session table, without a transaction, and returns how many there were: such nodes are left
+// when a snapshot was taken while their session closed. Upstream does the same at start.
+func (t *Tree) EndReplay() (orphans int) {
 	for _, id := range t.EphemeralOwners() {
 		if _, alive := t.sessions[id]; alive {
 			continue
 		}
 		for _, path := range t.Ephemerals(id) {
 			t.remove(path, t.lastZxid)
-			removed++
+			orphans++
 		}
 	}
 	t.changes = t.changes[:0]
-	return removed
+	t.awaited = nil
+	t.lastDigest = ZxidDigest{
+		Zxid: t.lastZxid, Version: proto.DigestVersion, Digest: int64(t.digest),
+	}
+	return orphans
 }
 
 // measure recomputes dataSize.

@@ -23,6 +23,7 @@ const (
 type Walk struct {
 	t     *Tree
 	zxid  int64
+	end   int64
 	sum   hash.Hash32
 	w     jute.Writer
 	stage walkStage
@@ -54,6 +55,10 @@ func (t *Tree) NewSnapshot() *Walk {
 
 // Zxid is the last transaction that the snapshot is sure to contain; it names the file.
 func (w *Walk) Zxid() int64 { return w.zxid }
+
+// EndZxid is the last transaction of which the snapshot may show an effect; it is known when Next
+// has said done. The snapshot must not be used before the log has that transaction durably.
+func (w *Walk) EndZxid() int64 { return w.end }
 
 // Next appends at least max bytes of the file to dst, less only at its end, and reports whether
 // the file is complete. A slice overshoots max by at most a node or the table of sessions and
@@ -178,7 +183,8 @@ func (w *Walk) tail() {
 	_, _ = w.sum.Write(w.w.B[at:])
 	w.seal()
 	at = len(w.w.B)
-	w.w.Int64(w.t.lastZxid)
+	w.end = w.t.lastZxid
+	w.w.Int64(w.end)
 	_, _ = w.sum.Write(w.w.B[at:])
 	w.seal()
 }
