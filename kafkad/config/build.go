@@ -2,32 +2,14 @@ package config
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"strconv"
 	"strings"
 	"time"
+
+	"zkafka/etc"
 )
-
-// Errors is every fault found in one configuration, in the order of the settings' names.
-type Errors []*Error
-
-// Error joins the faults, one per line.
-func (e Errors) Error() string {
-	lines := make([]string, len(e))
-	for i, one := range e {
-		lines[i] = one.Error()
-	}
-	return strings.Join(lines, "\n")
-}
-
-// Unwrap gives errors.As and errors.Is the single faults.
-func (e Errors) Unwrap() []error {
-	out := make([]error, len(e))
-	for i, one := range e {
-		out[i] = one
-	}
-	return out
-}
 
 // New builds a configuration from settings by name; everything not given has its default. The error
 // is of type Errors. Names that are not known are errors, settings without effect are not: see
@@ -40,7 +22,8 @@ func New(values map[string]string) (*Config, error) {
 	if len(b.errs) > 0 {
 		return nil, b.errs
 	}
-	bind(b.c, b.c.lookup)
+	b.oldNames()
+	etc.Bind(b.c, b.c.lookup, unitOf)
 	b.zookeeper()
 	b.listeners()
 	b.logDirs()
@@ -59,18 +42,28 @@ type builder struct {
 }
 
 func (b *builder) add(name, value string) {
+	value = strings.TrimSpace(value)
 	key, ok := BrokerKey(name)
-	if !ok {
+	switch {
+	case !ok:
 		b.errs = append(b.errs, unknownKey(name))
 		return
-	}
-	if key.Ignored == "" {
+	case key.Refused != "" && !harmless(key, value):
+		b.errs = append(b.errs, &Error{Key: name,
+			Message: fmt.Sprintf("%s=%s cannot be honoured: %s", name, value, key.Refused)})
+		return
+	case key.Ignored == "" && key.Refused == "":
 		if err := key.check(value); err != nil {
 			b.errs = append(b.errs, err)
 			return
 		}
 	}
-	b.c.values[name] = strings.TrimSpace(value)
+	b.c.values[name] = value
+}
+
+// harmless: a refused setting may stand in a file with the value that switches it off.
+func harmless(k *Key, value string) bool {
+	return value == "" || k.Default != nil && strings.EqualFold(value, *k.Default)
 }
 
 func (b *builder) fail(key, value, why, hint string) {
@@ -95,6 +88,31 @@ func (c *Config) text(name string) string {
 	return v
 }
 
+// oldNames gives settings of older releases, and node.id, the meaning they had.
+func (b *builder) oldNames() {
+	v := b.c.values
+	if id, ok := v["node.id"]; ok && v["broker.id"] == "" {
+		v["broker.id"] = id
+	}
+	address := func(target, host, port, otherPort string) {
+		_, haveHost := v[host]
+		number, havePort := v[port]
+		if _, given := v[target]; given || !haveHost && !havePort {
+			return
+		}
+		if !havePort {
+			number = otherPort
+		}
+		v[target] = "PLAINTEXT://" + net.JoinHostPort(v[host], number)
+	}
+	address("listeners", "host.name", "port", "9092")
+	port, ok := v["port"]
+	if !ok {
+		port = "9092"
+	}
+	address("advertised.listeners", "advertised.host.name", "advertised.port", port)
+}
+
 func (b *builder) zookeeper() {
 	const key = "zookeeper.connect"
 	connect := b.c.text(key)
@@ -102,7 +120,7 @@ func (b *builder) zookeeper() {
 	if i := strings.IndexByte(connect, '/'); i >= 0 {
 		servers, b.c.ZooKeeperChroot = connect[:i], strings.TrimRight(connect[i:], "/")
 	}
-	for _, s := range SplitList(servers) {
+	for _, s := range etc.SplitList(servers) {
 		if s == "" {
 			continue
 		}
@@ -120,9 +138,8 @@ func (b *builder) zookeeper() {
 	}
 	b.c.ZooKeeperConnectionTimeout = b.c.ZooKeeperSessionTimeout
 	if v, ok := b.c.lookup("zookeeper.connection.timeout.ms"); ok {
-		n, err := strconv.ParseInt(v, 10, 64)
-		mustBind("zookeeper.connection.timeout.ms", err)
-		b.c.ZooKeeperConnectionTimeout = time.Duration(saturate(n, int64(time.Millisecond)))
+		n, _ := strconv.ParseInt(v, 10, 64) // checked before
+		b.c.ZooKeeperConnectionTimeout = time.Duration(etc.Saturate(n, int64(time.Millisecond)))
 	}
 }
 
@@ -134,7 +151,7 @@ func (b *builder) logDirs() {
 		text = b.c.text(key)
 	}
 	seen := map[string]bool{}
-	for _, dir := range SplitList(text) {
+	for _, dir := range etc.SplitList(text) {
 		switch {
 		case dir == "":
 			b.fail(key, text, "an empty path in it", "remove the comma too many")
@@ -155,7 +172,7 @@ func (b *builder) logDirs() {
 func (b *builder) perIPOverrides() {
 	const key = "max.connections.per.ip.overrides"
 	b.c.MaxConnectionsPerIPOverrides = map[string]int{}
-	for _, item := range SplitList(b.c.text(key)) {
+	for _, item := range etc.SplitList(b.c.text(key)) {
 		i := strings.LastIndexByte(item, ':')
 		n, err := strconv.ParseInt(item[i+1:], 10, 32)
 		if i <= 0 || err != nil {
@@ -186,7 +203,10 @@ func (b *builder) topicDefaults() {
 			delete(values, name)
 		}
 	}
-	bind(&b.c.Topic, func(key string) (string, bool) { v, ok := values[key]; return v, ok })
+	etc.Bind(&b.c.Topic, func(key string) (string, bool) {
+		v, ok := values[key]
+		return v, ok
+	}, unitOf)
 	if v, ok := b.c.values["log.message.timestamp.difference.max.ms"]; ok {
 		b.c.Topic.timestampDifference(v, func(topicKey string) bool {
 			_, given := b.c.values["log."+topicKey]

@@ -42,6 +42,9 @@ type Key struct {
 	Valid   string // limits, in the table's notation; see validate.go
 	// Ignored is the reason why a value has no effect here; empty for settings that have one.
 	Ignored string
+	// Refused is the reason why the setting keeps the broker from starting: to pass over it would
+	// betray the operator (a listener without the TLS it was given).
+	Refused string
 	Doc     string
 	// Synonyms of a topic setting are the broker settings that give its default, first one wins.
 	Synonyms []string
@@ -96,7 +99,7 @@ var typeNames = map[string]Type{
 }
 
 // parseTable reads the built-in tables: lines of name | type | default | update mode | limits |
-// synonyms or reason for being ignored | documentation. "-" is unset, "" the empty string.
+// synonyms, or the reason for being ignored or refused | documentation. "-" is unset, "" the empty string.
 func parseTable(text string) table {
 	t := table{byName: map[string]*Key{}}
 	for _, line := range strings.Split(text, "\n") {
@@ -123,6 +126,8 @@ func parseTable(text string) table {
 		}
 		if why, ok := strings.CutPrefix(f[5], "ignored: "); ok {
 			k.Ignored = why
+		} else if why, ok := strings.CutPrefix(f[5], "refused: "); ok {
+			k.Refused = why
 		} else if f[5] != "" {
 			k.Synonyms = strings.Split(f[5], ",")
 		}

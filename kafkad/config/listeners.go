@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"zkafka/etc"
 )
 
 var securityProtocols = []string{"PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"}
@@ -36,7 +38,7 @@ func (b *builder) listeners() {
 func (b *builder) protocolMap() map[string]string {
 	const key = "listener.security.protocol.map"
 	out := map[string]string{}
-	for _, item := range SplitList(b.c.text(key)) {
+	for _, item := range etc.SplitList(b.c.text(key)) {
 		name, protocol, ok := strings.Cut(item, ":")
 		name, protocol = strings.ToUpper(strings.TrimSpace(name)), strings.TrimSpace(protocol)
 		if !ok || name == "" || !contains(securityProtocols, strings.ToUpper(protocol)) {
@@ -54,7 +56,7 @@ func (b *builder) protocolMap() map[string]string {
 
 func (b *builder) listenerList(key, text string, protocols map[string]string) []Listener {
 	var out []Listener
-	for _, item := range SplitList(text) {
+	for _, item := range etc.SplitList(text) {
 		if item == "" {
 			continue
 		}
@@ -70,6 +72,10 @@ func (b *builder) listenerList(key, text string, protocols map[string]string) []
 		if !known {
 			b.fail(key, item, "no security protocol for "+name,
 				"add "+name+":PLAINTEXT to listener.security.protocol.map")
+			continue
+		}
+		if protocol != "PLAINTEXT" {
+			b.fail(key, item, protocol+" is not in this version", "use PLAINTEXT, or put TLS in front")
 			continue
 		}
 		out = append(out, Listener{Name: name, Host: host, Port: int(number), Protocol: protocol})

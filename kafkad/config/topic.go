@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"zkafka/etc"
 )
 
 // Never is upstream's value of settings in milliseconds or messages that are switched off.
@@ -110,7 +112,7 @@ func (t *Topic) apply(overrides map[string]string, strict bool) []error {
 		}
 		good[name] = overrides[name]
 	}
-	bind(t, func(key string) (string, bool) { v, ok := good[key]; return v, ok })
+	etc.Bind(t, func(key string) (string, bool) { v, ok := good[key]; return v, ok }, unitOf)
 	if v, ok := good["message.timestamp.difference.max.ms"]; ok {
 		t.timestampDifference(v, func(key string) bool { _, given := good[key]; return given })
 	}
@@ -125,8 +127,7 @@ func (t *Topic) apply(overrides map[string]string, strict bool) []error {
 // timestampDifference applies the deprecated single limit to the two that replaced it, unless they
 // are given.
 func (t *Topic) timestampDifference(text string, given func(key string) bool) {
-	n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
-	mustBind("message.timestamp.difference.max.ms", err)
+	n, _ := strconv.ParseInt(strings.TrimSpace(text), 10, 64) // checked before
 	if !given("message.timestamp.before.max.ms") {
 		t.TimestampBeforeMaxMillis = n
 	}
@@ -167,5 +168,18 @@ func inTopicUnit(from, to, text string) string {
 	if err != nil || n < 0 {
 		return text
 	}
-	return strconv.FormatInt(saturate(n, int64(unit/time.Millisecond)), 10)
+	return strconv.FormatInt(etc.Saturate(n, int64(unit/time.Millisecond)), 10)
+}
+
+// unitOf is the unit in which a setting counts time, the last word of its name.
+func unitOf(key string) time.Duration {
+	switch key[strings.LastIndexByte(key, '.')+1:] {
+	case "hours":
+		return time.Hour
+	case "minutes":
+		return time.Minute
+	case "seconds":
+		return time.Second
+	}
+	return time.Millisecond
 }

@@ -2,32 +2,18 @@ package config
 
 import (
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
+
+	"zkafka/etc"
 )
 
-// Error is a setting that cannot be used. Its text is upstream's; File and Line are set when the
-// value came from a file, Hint when there is a way out that upstream does not mention.
-type Error struct {
-	Key     string
-	Message string
-	Hint    string
-	File    string
-	Line    int
-}
+// Error is a setting that cannot be used. Its message is upstream's, word for word where clients
+// see it; the hint is ours.
+type Error = etc.Fault
 
-// Error gives the position (if known), the message and the hint.
-func (e *Error) Error() string {
-	s := e.Message
-	if e.File != "" {
-		s = e.File + ":" + strconv.Itoa(e.Line) + ": " + s
-	}
-	if e.Hint != "" {
-		s += "; " + e.Hint
-	}
-	return s
-}
+// Errors is every fault found in one configuration.
+type Errors = etc.Faults
 
 // invalid is upstream's wording of a value that fails a check.
 func invalid(key, value, why string) *Error {
@@ -59,7 +45,7 @@ func (k *Key) check(value string) *Error {
 		}
 		return k.checkRange(strconv.FormatFloat(f, 'f', -1, 64), f)
 	case List:
-		for _, item := range SplitList(value) {
+		for _, item := range etc.SplitList(value) {
 			if err := k.checkWord(item); err != nil {
 				return err
 			}
@@ -116,6 +102,9 @@ func mustNumber(s string) float64 {
 }
 
 func (k *Key) checkWord(value string) *Error {
+	if k.Valid == "version" && !isVersion(value) {
+		return invalid(k.Name, value, "Version "+value+" is not a valid version")
+	}
 	words, ok := strings.CutPrefix(k.Valid, "in ")
 	if !ok {
 		return nil
@@ -132,7 +121,7 @@ func (k *Key) checkReplicaList(value string) *Error {
 	if k.Valid != "replicas" || value == "" || value == "*" {
 		return nil
 	}
-	for _, item := range SplitList(value) {
+	for _, item := range etc.SplitList(value) {
 		p, b, ok := strings.Cut(item, ":")
 		if _, err := strconv.ParseUint(p, 10, 31); err != nil || !ok {
 			return invalid(k.Name, value, replicaListRule)
@@ -147,26 +136,17 @@ func (k *Key) checkReplicaList(value string) *Error {
 const replicaListRule = "Must be the literal '*' or a list of replicas in the following format: " +
 	"[partitionId]:[brokerId],[partitionId]:[brokerId],..."
 
-// SplitList splits a list setting at commas, without the blanks around them; empty text is no item.
-func SplitList(value string) []string {
-	value = strings.TrimSpace(value)
-	if value == "" {
-		return nil
+// isVersion accepts release numbers as upstream spells them: 2.8, 3.9-IV0, 0.10.2-IV1.
+func isVersion(text string) bool {
+	number, iv, has := strings.Cut(text, "-IV")
+	if has && (iv == "" || strings.Trim(iv, "0123456789") != "") {
+		return false
 	}
-	items := strings.Split(value, ",")
-	for i := range items {
-		items[i] = strings.TrimSpace(items[i])
+	parts := strings.Split(number, ".")
+	for _, p := range parts {
+		if p == "" || strings.Trim(p, "0123456789") != "" {
+			return false
+		}
 	}
-	return items
-}
-
-// saturate multiplies without overflow; upstream's "never" stays larger than any real interval.
-func saturate(n, factor int64) int64 {
-	if n > math.MaxInt64/factor {
-		return math.MaxInt64
-	}
-	if n < math.MinInt64/factor {
-		return math.MinInt64
-	}
-	return n * factor
+	return len(parts) >= 2 && len(parts) <= 4
 }
