@@ -22,11 +22,24 @@ func init() {
 		1: {raw: (*Handlers).serveFetch},
 		2: on((*Handlers).handleListOffsets),
 
+		8:  on((*Handlers).handleOffsetCommit),
+		9:  on((*Handlers).handleOffsetFetch),
+		10: on((*Handlers).handleFindCoordinator),
+		11: on((*Handlers).handleJoinGroup),
+		12: on((*Handlers).handleHeartbeat),
+		13: on((*Handlers).handleLeaveGroup),
+		14: on((*Handlers).handleSyncGroup),
+		15: on((*Handlers).handleDescribeGroups),
+		16: on((*Handlers).handleListGroups),
+
 		18: on((*Handlers).handleAPIVersions),
 
 		22: on((*Handlers).handleInitProducerID),
 		23: on((*Handlers).handleOffsetForLeaderEpoch),
 		35: on((*Handlers).handleDescribeLogDirs),
+
+		42: on((*Handlers).handleDeleteGroups),
+		47: on((*Handlers).handleOffsetDelete),
 	}
 }
 

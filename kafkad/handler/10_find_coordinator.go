@@ -1,0 +1,101 @@
+package handler
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.uber.org/zap"
+
+	"zkafka/kafkad/cluster"
+	"zkafka/kafkad/errcode"
+)
+
+// FindCoordinator (10), versions 0 to 6. From version 4 one request may name many keys. The
+// coordinator of a group is the leader of the partition of __consumer_offsets that the group
+// lives in; the first question creates that topic, and clients ask again until it has leaders.
+
+// The types of coordinators.
+const (
+	coordinatorGroup int8 = 0
+	coordinatorTxn   int8 = 1
+	coordinatorShare int8 = 2
+)
+
+func (h *Handlers) handleFindCoordinator(
+	ctx context.Context, c *Conn, req *kmsg.FindCoordinatorRequest,
+) kmsg.Response {
+	resp := kmsg.NewPtrFindCoordinatorResponse()
+	if req.Version < 4 {
+		node, code := h.findCoordinator(ctx, c, req.CoordinatorType, req.CoordinatorKey)
+		resp.ErrorCode, resp.NodeID, resp.Host, resp.Port = int16(code), node.id, node.Host, node.Port
+		message := code.Message()
+		if code == errcode.None {
+			message = code.Name()
+		}
+		resp.ErrorMessage = &message
+		return resp
+	}
+	for _, key := range req.CoordinatorKeys {
+		node, code := h.findCoordinator(ctx, c, req.CoordinatorType, key)
+		rc := kmsg.NewFindCoordinatorResponseCoordinator()
+		rc.Key, rc.ErrorCode, rc.NodeID = key, int16(code), node.id
+		rc.Host, rc.Port = node.Host, node.Port
+		resp.Coordinators = append(resp.Coordinators, rc)
+	}
+	return resp
+}
+
+// node is a broker as a client on one listener sees it.
+type node struct {
+	id int32
+	cluster.Endpoint
+}
+
+// noNode stands for "nobody" in replies.
+var noNode = node{id: -1, Endpoint: cluster.Endpoint{Port: -1}}
+
+func (h *Handlers) findCoordinator(
+	ctx context.Context, c *Conn, kind int8, key string,
+) (node, errcode.Code) {
+	switch kind {
+	case coordinatorGroup:
+	case coordinatorTxn:
+		// Transactions are not served: no partition of __transaction_state has a coordinator.
+		return noNode, errcode.CoordinatorNotAvailable
+	case coordinatorShare:
+		if c.Header.Version < 6 {
+			return noNode, errcode.InvalidRequest
+		}
+		return noNode, errcode.CoordinatorNotAvailable
+	default:
+		return noNode, errcode.InvalidRequest
+	}
+	image := h.Store.Image()
+	if image.Topic(cluster.OffsetsTopic) == nil {
+		h.createOffsetsTopic(ctx)
+		return noNode, errcode.CoordinatorNotAvailable
+	}
+	p := image.Partition(cluster.OffsetsTopic, h.Groups.Coordinator.PartitionFor(key))
+	if p == nil || p.Leader == cluster.NoLeader {
+		return noNode, errcode.CoordinatorNotAvailable
+	}
+	broker := image.Broker(p.Leader)
+	if broker == nil {
+		return noNode, errcode.CoordinatorNotAvailable
+	}
+	endpoint, ok := broker.Endpoint(c.Listener)
+	if !ok {
+		return noNode, errcode.CoordinatorNotAvailable
+	}
+	return node{id: broker.ID, Endpoint: endpoint}, errcode.None
+}
+
+// createOffsetsTopic asks for the topic and does not wait for its leaders.
+func (h *Handlers) createOffsetsTopic(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, createTopicTimeout)
+	defer cancel()
+	if err := h.Groups.CreateOffsetsTopic(ctx); err != nil {
+		h.log().Warn("topic for committed offsets could not be created",
+			zap.String("TOPIC", cluster.OffsetsTopic), zap.Error(err))
+	}
+}
