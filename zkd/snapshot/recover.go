@@ -234,7 +234,6 @@ func replay(fsys disk.FS, info *Info, t *tree.Tree, o RecoverOptions) error {
 	return nil
 }
 
-
 // checkGap looks for transactions that are missing between two of the same epoch. No server leaves
 // such a gap in what it acknowledged, but one that came up from a snapshot ahead of its log has it
 // in front of that snapshot: then the older snapshot, which needs what is missing, must not be used.
