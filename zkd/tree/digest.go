@@ -27,24 +27,40 @@ func NodeDigest(path string, data []byte, s *proto.StatPersisted) uint32 {
 	if inSystemTree(path) {
 		return 0
 	}
+	return DigestWith(path, DigestPrefix(path, data), s)
+}
+
+// DigestPrefix is the part of a node's share that depends on path and data, for whoever computes
+// shares of nodes whose stat alone changes.
+func DigestPrefix(path string, data []byte) uint32 {
 	if path == RootPath {
 		path = ""
 	}
 	var buf [256]byte
-	b := append(buf[:0], path...)
-	crc := crc32.ChecksumIEEE(b)
-	crc = crc32.Update(crc, crc32.IEEETable, data)
-	b = binary.BigEndian.AppendUint64(b[:0], uint64(s.Czxid))
-	b = binary.BigEndian.AppendUint64(b, uint64(s.Mzxid))
-	b = binary.BigEndian.AppendUint64(b, uint64(s.Pzxid))
-	b = binary.BigEndian.AppendUint64(b, uint64(s.Ctime))
-	b = binary.BigEndian.AppendUint64(b, uint64(s.Mtime))
-	b = binary.BigEndian.AppendUint32(b, uint32(s.Version))
-	b = binary.BigEndian.AppendUint32(b, uint32(s.Cversion))
-	b = binary.BigEndian.AppendUint32(b, uint32(s.Aversion))
-	b = binary.BigEndian.AppendUint64(b, uint64(s.EphemeralOwner))
-	return crc32.Update(crc, crc32.IEEETable, b)
+	crc := crc32.ChecksumIEEE(append(buf[:0], path...))
+	return crc32.Update(crc, crc32.IEEETable, data)
 }
+
+// DigestWith completes the share of a node from its DigestPrefix.
+func DigestWith(path string, prefix uint32, s *proto.StatPersisted) uint32 {
+	if inSystemTree(path) {
+		return 0
+	}
+	var buf [60]byte
+	binary.BigEndian.PutUint64(buf[0:], uint64(s.Czxid))
+	binary.BigEndian.PutUint64(buf[8:], uint64(s.Mzxid))
+	binary.BigEndian.PutUint64(buf[16:], uint64(s.Pzxid))
+	binary.BigEndian.PutUint64(buf[24:], uint64(s.Ctime))
+	binary.BigEndian.PutUint64(buf[32:], uint64(s.Mtime))
+	binary.BigEndian.PutUint32(buf[40:], uint32(s.Version))
+	binary.BigEndian.PutUint32(buf[44:], uint32(s.Cversion))
+	binary.BigEndian.PutUint32(buf[48:], uint32(s.Aversion))
+	binary.BigEndian.PutUint64(buf[52:], uint64(s.EphemeralOwner))
+	return crc32.Update(prefix, crc32.IEEETable, buf[:])
+}
+
+// Digest is the node's share of the tree digest.
+func (n *Node) Digest() uint32 { return n.digest }
 
 // Digest is the digest of the tree as it is now.
 func (t *Tree) Digest() int64 { return int64(t.digest) }
