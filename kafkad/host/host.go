@@ -4,56 +4,217 @@
 //
 // Threading: a fixed number of shard goroutines; each partition belongs to one shard, and only that
 // shard appends to its log or steps its machine. Readers never enter a shard: they use offsets that
-// the shard publishes atomically, and spans of the log.
+// the shard publishes atomically, and spans of the log. A few flushers sync logs whose acks wait for
+// the disk, one janitor goroutine runs the timers. A shard never waits for any of them.
 package host
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"runtime"
+	"sync"
 	"time"
+
+	"sync/atomic"
 
 	"go.uber.org/zap"
 
 	"zkafka/kafkad/cluster"
+	"zkafka/kafkad/commitlog"
 	"zkafka/kafkad/config"
 	"zkafka/kafkad/errcode"
+	"zkafka/kafkad/partition"
+	"zkafka/kafkad/record"
 )
 
-// TP names a partition.
-type TP struct {
-	Topic     string
-	Partition int32
-}
+// maxShards is bounded by the bit set of shards in Produce.
+const maxShards = 64
 
-// Options configure a Host. The zero value of a field means upstream's default where there is one.
+// Options configure a Host.
 type Options struct {
 	NodeID      int32
 	ClusterID   string
-	BrokerEpoch func() int64 // for the clean shutdown file; nil = unknown
-	Dirs        []string     // log.dirs
-	Shards      int          // 0 = GOMAXPROCS
-
-	Topic       config.Topic                         // defaults of the broker
-	TopicConfig func(topic string) map[string]string // overrides that hold now; nil = none
-	Broker      *config.Config                       // intervals and limits; nil = defaults
+	BrokerEpoch func() int64   // of the registration; nil = unknown
+	Config      *config.Config // limits, intervals and topic defaults; nil = upstream's defaults
+	// TopicConfig gives the overrides that hold for a topic now; nil = none.
+	TopicConfig func(topic string) map[string]string
+	Shards      int // 0 = GOMAXPROCS
 
 	Log      *zap.Logger
 	OnStatus func(text string) // progress of recovery, for the service manager; may be nil
-	// OnFatal is called once, from a goroutine of the host, when no log dir works any more.
+	// OnFatal is called from a goroutine of the host when no log dir works any more.
 	OnFatal func(error)
 	Now     func() time.Time // nil = time.Now
 }
 
 // Host is the broker's set of partitions.
 type Host struct {
-	opts Options
+	opts   Options
+	log    *zap.Logger
+	dirs   *DirSet
+	shards []*shard
+	tables atomic.Pointer[tables]
+
+	defaults atomic.Pointer[config.Topic] // broker defaults with the dynamic ones applied
+
+	control         sync.Mutex // one control request at a time
+	controllerEpoch int32
+	listeners       map[string][]func(Leadership)
+	onGone          []func([]string)
+
+	flushQueue flushQueue
+	failures   chan *commitlog.Dir
+
+	mu     sync.Mutex
+	failed map[*commitlog.Dir]error
+
+	enter  sync.RWMutex // held by requests in flight; Close takes it
+	closed bool
+
+	stop     chan struct{}
+	flushers sync.WaitGroup
+	janitors sync.WaitGroup
+	loops    sync.WaitGroup
 }
 
-// Open locks and opens the log dirs and recovers all logs. Partitions serve nobody before
-// LeaderAndIsr.
-func Open(ctx context.Context, opts Options) (*Host, error) { return &Host{opts: opts}, nil }
+// Open recovers all logs of the dirs and starts the shards. Partitions serve nobody before
+// LeaderAndIsr. On error the dirs are let go.
+func Open(ctx context.Context, dirs *DirSet, opts Options) (*Host, error) {
+	if opts.Config == nil {
+		opts.Config = config.Default()
+	}
+	if opts.Log == nil {
+		opts.Log = zap.NewNop()
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Shards == 0 {
+		opts.Shards = runtime.GOMAXPROCS(0)
+	}
+	h := &Host{
+		opts: opts, log: opts.Log, dirs: dirs,
+		listeners: map[string][]func(Leadership){},
+		failures:  make(chan *commitlog.Dir, len(dirs.dirs)),
+		failed:    map[*commitlog.Dir]error{},
+		stop:      make(chan struct{}),
+	}
+	h.flushQueue.init()
+	h.tables.Store(&tables{
+		byName: map[string]*topicParts{}, byID: map[cluster.TopicID]*topicParts{},
+	})
+	defaults := opts.Config.Topic
+	h.defaults.Store(&defaults)
+	for i := range min(opts.Shards, maxShards) {
+		h.shards = append(h.shards, newShard(h, i))
+	}
+	err := dirs.setMeta(opts.NodeID, opts.ClusterID)
+	if err == nil {
+		err = h.recoverLogs(ctx)
+	}
+	if err != nil {
+		dirs.Abandon()
+		return nil, err
+	}
+	h.start()
+	return h, nil
+}
 
-// Close refuses new work, flushes, writes checkpoints and the clean shutdown files.
-func (h *Host) Close() error { return nil }
+func (h *Host) start() {
+	for _, s := range h.shards {
+		h.loops.Go(s.loop)
+	}
+	for range flushWorkers {
+		h.flushers.Go(h.flushLoop)
+	}
+	h.janitors.Go(h.janitor)
+	h.janitors.Go(h.watchFailures)
+}
+
+// Close refuses new appends, waits for those under way, and closes the log dirs: logs are flushed,
+// checkpoints and the clean shutdown files written. Callers have ended waiting requests before.
+func (h *Host) Close() error {
+	h.enter.Lock()
+	again := h.closed
+	h.closed = true
+	h.enter.Unlock()
+	if again {
+		return nil
+	}
+	close(h.stop)
+	h.janitors.Wait()
+	h.flushQueue.close()
+	h.flushers.Wait()
+	for _, s := range h.shards {
+		close(s.queue)
+	}
+	h.loops.Wait()
+	epoch := int64(-1)
+	if h.opts.BrokerEpoch != nil {
+		epoch = h.opts.BrokerEpoch()
+	}
+	var errs []error
+	for _, d := range h.dirs.dirs {
+		if _, failed := h.failed[d]; failed {
+			d.Abandon()
+			continue
+		}
+		if err := d.Close(epoch); err != nil {
+			errs = append(errs, fmt.Errorf("close log dir %s: %w", d.Path(), err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (h *Host) nowMillis() int64 { return h.opts.Now().UnixMilli() }
+
+func (h *Host) logFor(p *Partition) *zap.Logger {
+	return h.log.With(zap.String("TOPIC", p.TP.Topic), zap.Int32("PARTITION", p.TP.Partition))
+}
+
+// openPartition opens or creates a log and makes the replica for it.
+func (h *Host) openPartition(d *commitlog.Dir, tp TP) (*Partition, error) {
+	settings := h.topicSettings(tp.Topic)
+	log, err := d.Open(tp, settings.log)
+	if err != nil {
+		return nil, err
+	}
+	p := &Partition{TP: tp, host: h, shard: h.shardOf(tp), log: log}
+	p.settings.Store(settings)
+	p.machine = partition.New(h.opts.NodeID, log.Start(), log.End(), log.HighWatermark(),
+		log.Producers(), settings.machine)
+	p.leader.Store(cluster.NoLeader)
+	p.role.Store(uint64(uint32(p.machine.Epoch())))
+	p.high.Store(p.machine.HighWatermark())
+	p.stable.Store(p.machine.LastStable())
+	return p, nil
+}
+
+// shardOf spreads the partitions of a topic evenly, starting at a shard drawn by its name.
+func (h *Host) shardOf(tp TP) *shard {
+	f := fnv.New32a()
+	f.Write([]byte(tp.Topic))
+	return h.shards[(uint64(f.Sum32())+uint64(tp.Partition))%uint64(len(h.shards))]
+}
+
+// topicSettings are the settings of a topic as they hold now.
+func (h *Host) topicSettings(topic string) *Settings {
+	var overrides map[string]string
+	if h.opts.TopicConfig != nil {
+		overrides = h.opts.TopicConfig(topic)
+	}
+	return h.settingsWith(topic, overrides)
+}
+
+func (h *Host) settingsWith(topic string, overrides map[string]string) *Settings {
+	t, errs := h.defaults.Load().WithStored(overrides)
+	for _, err := range errs {
+		h.log.Warn("topic setting in ZooKeeper is ignored", zap.String("TOPIC", topic), zap.Error(err))
+	}
+	return newSettings(t)
+}
 
 // Append writes whole v2 batches, built by this broker, to a partition it leads; their offsets and
 // leader epoch are set in place. acks and timeout are as in Produce (acks 1 or -1). The error is an
@@ -61,19 +222,68 @@ func (h *Host) Close() error { return nil }
 func (h *Host) Append(
 	ctx context.Context, tp TP, batches []byte, acks int16, timeout time.Duration,
 ) (base int64, err error) {
-	return -1, errcode.UnknownTopicOrPartition
+	p := h.lookup(tp)
+	if p == nil {
+		return -1, errcode.UnknownTopicOrPartition
+	}
+	if len(batches) < record.HeaderSize {
+		return -1, errcode.CorruptMessage
+	}
+	q := NewProduce()
+	q.Reset(1, acks)
+	q.Internal = true
+	q.Items[0].Partition, q.Items[0].Batches = p, batches
+	h.Produce(ctx, q, timeout)
+	return q.Items[0].Base, q.Items[0].Err.Err()
+}
+
+// wholeBatches is the length of the batches that are completely in b.
+func wholeBatches(b []byte) int {
+	n := 0
+	for len(b)-n >= record.LogOverhead {
+		size := record.EntrySize(b[n:])
+		if size <= record.LogOverhead || size > len(b)-n {
+			break
+		}
+		n += size
+	}
+	return n
 }
 
 // Read appends whole batches of a partition this broker leads to dst, from the one that holds
-// offset up to the high watermark, at most about maxBytes but at least one batch. It returns dst
-// unchanged at the high watermark. The error is an errcode.Code.
+// offset up to the log end (which for a new leader may lie above the high watermark), at most about
+// maxBytes but at least one batch. It returns dst unchanged at the log end. The error is an
+// errcode.Code.
 func (h *Host) Read(tp TP, offset int64, maxBytes int, dst []byte) ([]byte, error) {
-	return dst, errcode.UnknownTopicOrPartition
+	p := h.lookup(tp)
+	if p == nil {
+		return dst, errcode.UnknownTopicOrPartition
+	}
+	if code := p.CheckLeader(-1); code != errcode.None {
+		return dst, code
+	}
+	span, err := p.Read(offset, maxBytes, p.log.End(), true)
+	if err != nil {
+		return dst, err
+	}
+	defer span.Release()
+	start := len(dst)
+	if dst, err = span.AppendTo(dst); err != nil {
+		return dst[:start], p.readError(err)
+	}
+	return dst[:start+wholeBatches(dst[start:])], nil
 }
 
 // Offsets tells where a partition that this broker leads begins and ends.
 func (h *Host) Offsets(tp TP) (Offsets, error) {
-	return Offsets{}, errcode.UnknownTopicOrPartition
+	p := h.lookup(tp)
+	if p == nil {
+		return Offsets{}, errcode.UnknownTopicOrPartition
+	}
+	if code := p.CheckLeader(-1); code != errcode.None {
+		return Offsets{}, code
+	}
+	return p.Offsets(), nil
 }
 
 // Offsets are the limits of a partition: LogStart ≤ LastStable ≤ HighWatermark ≤ LogEnd.
@@ -81,40 +291,3 @@ type Offsets struct {
 	LogStart, LastStable, HighWatermark, LogEnd int64
 	LeaderEpoch                                 int32
 }
-
-// Leadership is a change of this broker's role for a partition. Leader is true when it became
-// leader (again, if Epoch grew), false when it stopped being it. Deleted says the log is gone.
-type Leadership struct {
-	TP      TP
-	Leader  bool
-	Deleted bool
-	Epoch   int32
-}
-
-// OnLeadership has f called for every change in the partitions of topic. Calls come one at a time
-// in the order the controller decided, before the controller gets its answer: f must not block
-// and must not call back into Host's control methods. Register before the store starts.
-func (h *Host) OnLeadership(topic string, f func(Leadership)) {}
-
-// OnTopicsGone has f called with topics that the cluster deleted, so that group offsets of them can
-// be dropped. Register before the store starts; f must not block.
-func (h *Host) OnTopicsGone(f func(topics []string)) {}
-
-// LeaderAndIsr implements metastore.Broker.
-func (h *Host) LeaderAndIsr(req *cluster.LeaderAndIsr) cluster.LeaderAndIsrResult {
-	return cluster.LeaderAndIsrResult{}
-}
-
-// StopReplica implements metastore.Broker.
-func (h *Host) StopReplica(req *cluster.StopReplica) cluster.StopReplicaResult {
-	return cluster.StopReplicaResult{}
-}
-
-// UpdateMetadata implements metastore.Broker.
-func (h *Host) UpdateMetadata(req *cluster.UpdateMetadata, gone []string) {}
-
-// TopicConfigChanged implements metastore.Broker.
-func (h *Host) TopicConfigChanged(topic string, overrides map[string]string) {}
-
-// BrokerConfigChanged implements metastore.Broker.
-func (h *Host) BrokerConfigChanged(dynamic map[string]string) {}

@@ -46,6 +46,8 @@ var apis = []API{
 	{32, "DescribeConfigs", 4, 4},
 	{35, "DescribeLogDirs", 4, 2},
 	{37, "CreatePartitions", 3, 2},
+	{42, "DeleteGroups", 2, 2},
+	{47, "OffsetDelete", 0, NotFlexible},
 	{60, "DescribeCluster", 1, 0},
 }
 

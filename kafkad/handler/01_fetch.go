@@ -1,0 +1,321 @@
+package handler
+
+import (
+	"context"
+	"time"
+
+	"zkafka/kafkad/cluster"
+	"zkafka/kafkad/errcode"
+	"zkafka/kafkad/host"
+	"zkafka/kafkad/record"
+	"zkafka/kafkad/wire"
+)
+
+// Fetch (1), versions 0 to 17. Raw: the reply's head is built here, records go from the segment
+// files to the socket. An answer that is too small for min_bytes waits, woken by the partitions'
+// high watermarks, until max_wait_ms is over.
+//
+// The first batch of a response is whole even if it exceeds all limits (version 3 and later).
+// Versions 0 to 3 get the old message formats. From version 7 there are fetch sessions, from 13
+// topics are named by id.
+
+// fetchState is what a connection keeps between Fetch requests.
+type fetchState struct {
+	req    wire.FetchRequest
+	slab   []*fetchPart
+	list   []*fetchPart
+	sent   []*fetchPart
+	spans  []Span
+	waiter *host.Waiter
+	timer  *time.Timer
+}
+
+func (h *Handlers) serveFetch(ctx context.Context, c *Conn) error {
+	if c.fetch == nil {
+		c.fetch = &fetchState{waiter: host.NewWaiter()}
+	}
+	s := c.fetch
+	if err := s.req.Decode(c.Header.Version, c.Body); err != nil {
+		return err
+	}
+	fc, code := h.openFetch(c.Header.Version, &s.req, s)
+	if code != errcode.None {
+		return h.replyFetch(c, s, fetchContext{}, code)
+	}
+	defer release(fc.parts)
+	if fc.session != nil {
+		defer h.sessions.end(fc.session)
+	}
+	h.collect(ctx, c, s, fc.parts)
+	return h.replyFetch(c, s, fc, errcode.None)
+}
+
+// release lets go of all spans and of the partitions.
+func release(parts []*fetchPart) {
+	for _, p := range parts {
+		p.span.Release()
+		p.span, p.inline, p.part = noSpan, nil, nil
+	}
+}
+
+// collect reads the partitions until the answer is worth sending or its time has come.
+func (h *Handlers) collect(ctx context.Context, c *Conn, s *fetchState, parts []*fetchPart) {
+	wait := time.Duration(s.req.MaxWaitMillis) * time.Millisecond
+	bytes, urgent := h.readAll(c, s, parts)
+	if wait <= 0 || len(parts) == 0 || urgent || bytes >= int(s.req.MinBytes) {
+		return
+	}
+	if s.timer == nil {
+		s.timer = time.NewTimer(wait)
+	} else {
+		s.timer.Reset(wait)
+	}
+	defer s.timer.Stop()
+	for _, p := range parts {
+		if p.part != nil {
+			s.waiter.Watch(p.part)
+		}
+	}
+	defer s.waiter.Stop()
+	for last := false; ; {
+		// Look again after Watch: something may have come between.
+		bytes, urgent = h.readAll(c, s, parts)
+		if last || urgent || bytes >= int(s.req.MinBytes) {
+			return
+		}
+		select {
+		case <-s.waiter.C:
+		case <-s.timer.C:
+			last = true
+		case <-ctx.Done():
+			last = true
+		}
+	}
+}
+
+// readAll reads every partition within the limits of the request. urgent says that there is
+// something to tell besides records.
+func (h *Handlers) readAll(c *Conn, s *fetchState, parts []*fetchPart) (bytes int, urgent bool) {
+	left := h.Fetch.MaxBytes
+	if left == 0 {
+		left = defaultFetchMaxBytes
+	}
+	if s.req.ReplicaID >= 0 {
+		left = int(s.req.MaxBytes)
+	}
+	left = min(left, int(s.req.MaxBytes))
+	for _, p := range parts {
+		p.span.Release()
+		p.span, p.inline = noSpan, nil
+		h.resolve(p, s.req.ReplicaID)
+		if p.res.Err == errcode.None {
+			h.readPart(c, s, p, left, bytes == 0 && c.Header.Version >= 3)
+		}
+		if p.res.Err != errcode.None || p.res.DivergingEpoch >= 0 {
+			urgent = true
+		}
+		bytes += p.res.RecordsLen
+		left -= p.res.RecordsLen
+	}
+	return bytes, urgent
+}
+
+// resolve finds the partition and checks that this broker may answer for it.
+func (h *Handlers) resolve(p *fetchPart, replica int32) {
+	p.res = wire.FetchResult{
+		Index: p.key.index, HighWatermark: -1, LastStableOffset: -1, LogStartOffset: -1,
+		DivergingEpoch: -1, LeaderID: -1, LeaderEpoch: -1, PreferredReplica: -1,
+	}
+	p.topic = p.key.name
+	if p.key.id != [16]byte{} {
+		p.part, p.topic = h.Host.LookupID(p.key.id, p.key.index)
+		if p.topic == "" {
+			t := h.Store.Image().TopicByID(cluster.TopicID(p.key.id))
+			if t == nil {
+				p.res.Err = errcode.UnknownTopicID
+				return
+			}
+			p.topic = t.Name
+		}
+	} else {
+		p.part = h.Host.LookupName(p.key.name, p.key.index)
+	}
+	p.res.Err = h.mayLead(p.part, p.topic, p.key.index, p.req.CurrentLeaderEpoch)
+}
+
+// readPart reads one partition that this broker leads.
+func (h *Handlers) readPart(c *Conn, s *fetchState, p *fetchPart, left int, minOne bool) {
+	version, settings := c.Header.Version, p.part.Settings()
+	o := p.part.Offsets()
+	if s.req.ReplicaID >= 0 {
+		p.res.Err = p.part.FollowerFetch(s.req.ReplicaID, p.req.Offset)
+		if p.res.Err != errcode.None {
+			return
+		}
+		o = p.part.Offsets()
+	}
+	p.res.HighWatermark, p.res.LastStableOffset = o.HighWatermark, o.LastStable
+	p.res.LogStartOffset = o.LogStart
+	upTo := o.HighWatermark
+	switch {
+	case s.req.ReplicaID >= 0:
+		upTo = o.LogEnd
+	case s.req.Isolation == 1:
+		upTo = o.LastStable
+		p.res.Aborted = []wire.AbortedTransaction{}
+	}
+	switch {
+	case p.req.Offset < o.LogStart || p.req.Offset > o.LogEnd:
+		p.res = failed(p, errcode.OffsetOutOfRange)
+		return
+	case version < 10 && settings.Rules.Compression == record.Zstd:
+		p.res = failed(p, errcode.UnsupportedCompressionType)
+		return
+	case p.req.LastFetchedEpoch >= 0 && h.diverges(p):
+		return
+	}
+	limit := min(left, int(p.req.MaxBytes))
+	if p.req.Offset >= upTo || limit <= 0 && !minOne {
+		return
+	}
+	span, err := p.part.Read(p.req.Offset, max(limit, 0), upTo, minOne)
+	if err != nil {
+		p.res = failed(p, errcode.Of(err))
+		if version <= 5 && p.res.Err == errcode.KafkaStorageError {
+			p.res.Err = errcode.NotLeaderOrFollower
+		}
+		return
+	}
+	p.span, p.res.RecordsLen = span, span.Len()
+	if version < 4 && span.Len() > 0 {
+		h.downConvert(p, version, settings)
+	}
+}
+
+// failed is the result of a partition that has nothing but an error.
+func failed(p *fetchPart, code errcode.Code) wire.FetchResult {
+	return wire.FetchResult{
+		Index: p.key.index, Err: code, HighWatermark: -1, LastStableOffset: -1,
+		LogStartOffset: -1, DivergingEpoch: -1, LeaderID: -1, LeaderEpoch: -1, PreferredReplica: -1,
+	}
+}
+
+// diverges compares the epoch that the client read last with the log's history.
+func (h *Handlers) diverges(p *fetchPart) bool {
+	epoch, end := p.part.Log().EndOffsetFor(p.req.LastFetchedEpoch)
+	switch {
+	case epoch < 0:
+		p.res = failed(p, errcode.OffsetOutOfRange)
+		return true
+	case epoch < p.req.LastFetchedEpoch || end < p.req.Offset:
+		p.res.DivergingEpoch, p.res.DivergingEnd = epoch, end
+		return true
+	}
+	return false
+}
+
+// downConvert replaces the span by the same records in the format of an old client.
+func (h *Handlers) downConvert(p *fetchPart, version int16, settings *host.Settings) {
+	magic := int8(0)
+	if version >= 2 {
+		magic = 1
+	}
+	if !settings.Topic.DownConversion {
+		p.res = failed(p, errcode.UnsupportedVersion)
+		return
+	}
+	b, err := p.span.AppendTo(nil)
+	if err == nil {
+		b, err = record.DownConvert(b, magic, p.req.Offset)
+	}
+	if err != nil {
+		code, ok := recordCodes[record.KindOf(err)]
+		if !ok {
+			code = errcode.UnknownServerError
+		}
+		p.res = failed(p, code)
+		return
+	}
+	p.span.Release()
+	p.span, p.inline, p.res.RecordsLen = noSpan, b, len(b)
+}
+
+// replyFetch writes the response.
+func (h *Handlers) replyFetch(c *Conn, s *fetchState, fc fetchContext, code errcode.Code) error {
+	s.sent = s.sent[:0]
+	sessionID := int32(0)
+	if fc.session != nil {
+		sessionID = fc.session.id
+	}
+	l := leaders{listener: c.Listener}
+	for _, p := range fc.parts {
+		if news := p.news(); fc.incremental && !news {
+			continue
+		}
+		if p.res.Err == errcode.NotLeaderOrFollower && c.Header.Version >= 12 {
+			if l.image == nil {
+				l.image = h.Store.Image()
+			}
+			p.res.LeaderID, p.res.LeaderEpoch = l.of(p.topic, p.key.index)
+		}
+		s.sent = append(s.sent, p)
+	}
+	e := wire.FetchEncoder{
+		B: wire.AppendResponseHeader(c.reply[:0], c.Header), Version: c.Header.Version,
+	}
+	e.Head(0, code, sessionID, topicRuns(s.sent))
+	s.spans = s.spans[:0]
+	total := 0
+	for i := 0; i < len(s.sent); {
+		n := run(s.sent[i:])
+		first := s.sent[i]
+		e.TopicHead([]byte(first.key.name), first.key.id, n)
+		for _, p := range s.sent[i : i+n] {
+			total += h.encodePart(&e, s, p)
+		}
+		e.TopicTail()
+		i += n
+	}
+	e.Tail(l.endpoints)
+	wire.FinishFrame(e.B, total)
+	c.reply = e.B
+	err := c.Out.WriteSpans(e.B, s.spans)
+	clear(s.spans)
+	clear(s.sent)
+	if fc.incremental {
+		fc.session.rotate()
+	}
+	return err
+}
+
+// encodePart writes one partition and returns how many bytes of records follow from a file.
+func (h *Handlers) encodePart(e *wire.FetchEncoder, s *fetchState, p *fetchPart) (fromFile int) {
+	e.PartitionHead(&p.res)
+	switch {
+	case p.inline != nil:
+		e.B = append(e.B, p.inline...)
+	case p.res.RecordsLen > 0:
+		f, off, n := region(p.span)
+		s.spans = append(s.spans, Span{At: len(e.B), File: f, Offset: off, Len: n})
+		fromFile = n
+	}
+	e.PartitionTail(&p.res)
+	return fromFile
+}
+
+// run is how many partitions at the front are of the same topic.
+func run(parts []*fetchPart) int {
+	n := 1
+	for n < len(parts) && parts[n].key.name == parts[0].key.name && parts[n].key.id == parts[0].key.id {
+		n++
+	}
+	return n
+}
+
+// topicRuns counts the topics as the response groups them.
+func topicRuns(parts []*fetchPart) (topics int) {
+	for i := 0; i < len(parts); i += run(parts[i:]) {
+		topics++
+	}
+	return topics
+}

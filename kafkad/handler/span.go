@@ -1,0 +1,29 @@
+package handler
+
+import (
+	"io"
+
+	"zkafka/kafkad/commitlog"
+	"zkafka/kafkad/disk"
+)
+
+// Span is a piece of a file that goes into a reply unchanged: a region of a segment.
+type Span struct {
+	At     int // how many bytes of the reply's head come before it
+	File   SpanFile
+	Offset int64
+	Len    int
+}
+
+// SpanFile is a file that a span lies in. Fd may be an invalid descriptor (of a test's file in
+// memory): then the bytes are read.
+type SpanFile interface {
+	io.ReaderAt
+	Fd() uintptr
+}
+
+func region(s commitlog.Span) (f disk.File, off int64, n int) {
+	return any(s).(interface {
+		Region() (disk.File, int64, int)
+	}).Region()
+}
