@@ -1,0 +1,90 @@
+package acl
+
+import (
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// Digest returns the identity of "user:password" in the digest scheme with upstream's default
+// algorithm: the user, a colon and the base64 SHA-1 of the whole.
+func Digest(userPassword string) string {
+	sum := sha1.Sum([]byte(userPassword))
+	return digestID(userPassword, sum[:])
+}
+
+func digestID(userPassword string, sum []byte) string {
+	user, _, _ := strings.Cut(userPassword, ":")
+	return user + ":" + base64.StdEncoding.EncodeToString(sum)
+}
+
+// hasher returns the digest function for an algorithm in Java's spelling.
+func hasher(alg string) (func(string) string, error) {
+	switch strings.ToUpper(alg) {
+	case "", "SHA1", "SHA-1", "SHA":
+		return Digest, nil
+	case "SHA-224":
+		return func(s string) string { h := sha256.Sum224([]byte(s)); return digestID(s, h[:]) }, nil
+	case "SHA-256":
+		return func(s string) string { h := sha256.Sum256([]byte(s)); return digestID(s, h[:]) }, nil
+	case "SHA-384":
+		return func(s string) string { h := sha512.Sum384([]byte(s)); return digestID(s, h[:]) }, nil
+	case "SHA-512":
+		return func(s string) string { h := sha512.Sum512([]byte(s)); return digestID(s, h[:]) }, nil
+	case "MD5":
+		return func(s string) string { h := md5.Sum([]byte(s)); return digestID(s, h[:]) }, nil
+	}
+	return nil, fmt.Errorf("acl: unknown digest algorithm %q", alg)
+}
+
+// ipValid says whether expr can stand in an ACL: an address, or an address and a number of leading
+// bits within its length.
+func ipValid(expr string) bool {
+	addr, bits, hasBits := strings.Cut(expr, "/")
+	a, ok := parseIP(addr)
+	if !ok {
+		return false
+	}
+	if !hasBits {
+		return true
+	}
+	n, err := strconv.Atoi(bits)
+	return err == nil && n >= 0 && n <= a.BitLen()
+}
+
+// ipMatches says whether the peer address have lies in the ACL expression want.
+func ipMatches(have, want string) bool {
+	addr, bits, hasBits := strings.Cut(want, "/")
+	peer, ok := parseIP(have)
+	if !ok {
+		return false
+	}
+	a, ok := parseIP(addr)
+	if !ok || a.BitLen() != peer.BitLen() {
+		return false
+	}
+	n := a.BitLen()
+	if hasBits {
+		var err error
+		if n, err = strconv.Atoi(bits); err != nil || n < 0 || n > a.BitLen() {
+			return false
+		}
+	}
+	p, err := a.Prefix(n)
+	return err == nil && p.Contains(peer)
+}
+
+// parseIP reads an address as upstream does: no zone, no IPv4 tail in IPv6.
+func parseIP(s string) (netip.Addr, bool) {
+	if strings.Contains(s, ":") && strings.Contains(s, ".") {
+		return netip.Addr{}, false
+	}
+	a, err := netip.ParseAddr(s)
+	return a, err == nil && a.Zone() == ""
+}

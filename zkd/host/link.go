@@ -1,0 +1,63 @@
+package host
+
+import (
+	"sync/atomic"
+
+	"zkafka/zkd/replica"
+)
+
+// Conn is what the host needs of a client connection. The loop calls it; no method may block.
+type Conn interface {
+	// Deliver queues frames to be sent. The memory is the connection's from then on; it returns
+	// memory of its own for the frames that come next.
+	Deliver(frames []byte) (next []byte)
+	// Unsent is the number of bytes delivered and not yet taken by the socket.
+	Unsent() int
+	// Return gives back the memory of requests that Link.Submit handed over.
+	Return(buf []byte)
+	// Finish closes the connection behind what was delivered.
+	Finish()
+}
+
+// Link is the host's end of a connection.
+type Link struct {
+	h    *Host
+	conn Conn
+	rc   *replica.Conn
+
+	waiting []arrived // of a stalled connection; bounded by the buffers a connection has
+	stalled bool
+	// wanted tells the connection that somebody waits for it to have sent something.
+	wanted atomic.Bool
+}
+
+// arrived is a buffer of requests: rest is what the machine has not taken.
+type arrived struct {
+	buf, rest []byte
+	at        int64
+}
+
+// Attach adds a connection. The caller detaches it in the end.
+func (h *Host) Attach(conn Conn, peer replica.Peer) *Link {
+	l := &Link{h: h, conn: conn, rc: replica.NewConn(peer)}
+	l.rc.Tag = l
+	h.submit(input{kind: inputOpen, link: l})
+	return l
+}
+
+// Submit hands over buf, of which frames holds whole requests, length prefixes included, that arrived
+// at atNanos (see Nanos). The memory comes back by Conn.Return. A connection has at most a few
+// buffers, so this needs no bound and never blocks.
+func (l *Link) Submit(buf, frames []byte, atNanos int64) {
+	l.h.submit(input{kind: inputFrames, link: l, buf: buf, frames: frames, at: atNanos})
+}
+
+// Sent is called by the connection after each write to its socket.
+func (l *Link) Sent() {
+	if l.wanted.Load() && l.wanted.Swap(false) {
+		l.h.submit(input{kind: inputSent, link: l})
+	}
+}
+
+// Detach tells that the connection is gone. Its session lives on.
+func (l *Link) Detach() { l.h.submit(input{kind: inputClosed, link: l}) }

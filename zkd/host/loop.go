@@ -1,0 +1,269 @@
+package host
+
+import (
+	"time"
+
+	"zkafka/zkd/replica"
+)
+
+type inputKind uint8
+
+const (
+	inputOpen inputKind = iota
+	inputFrames
+	inputSent
+	inputClosed
+	inputDurable
+	inputSlice
+	inputSnapshotDone
+	inputView
+	inputWake
+)
+
+// input is one thing that happened. Which fields are set depends on the kind.
+type input struct {
+	kind   inputKind
+	link   *Link
+	buf    []byte
+	frames []byte
+	at     int64
+	job    syncJob
+	result snapshotResult
+	view   *view
+}
+
+// manyReplayed is the number of replayed transactions from which on a start takes a snapshot.
+const manyReplayed = 1000
+
+// loopState belongs to the loop goroutine.
+type loopState struct {
+	links   map[*Link]struct{}
+	stalled []*Link
+	spare   []replica.LogBatch // empty batches
+	syncing bool
+	snap    snapshotState
+	timer   *time.Timer
+	armed   int64 // when the timer fires, nanoseconds of the monotonic clock
+}
+
+func (l *loopState) init(h *Host, replayed int) {
+	l.links = map[*Link]struct{}{}
+	l.snap.init(h, replayed)
+	l.timer = time.NewTimer(time.Hour)
+}
+
+// submit queues an input for the loop. After the end of the loop inputs are dropped.
+func (h *Host) submit(in input) bool {
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		return false
+	}
+	h.queue = append(h.queue, in)
+	wake := h.idle
+	h.idle = false
+	h.mu.Unlock()
+	if wake {
+		h.wake <- struct{}{} // has room: only the one who clears idle sends
+	}
+	return true
+}
+
+// run is the loop: take everything that is queued, feed the machine, perform its effects.
+func (h *Host) run() {
+	var batch []input
+	if h.info.Txns >= manyReplayed {
+		// The next start shall not replay them again. The log begins a new file anyway.
+		h.loop.snap.draw(h)
+		h.loop.snap.inProgress = true
+		h.startSnapshot()
+	}
+	for {
+		var stopping bool
+		batch, stopping = h.next(batch[:0])
+		h.machine.SetTime(h.now())
+		for i := range batch {
+			h.handle(&batch[i])
+		}
+		clear(batch)
+		if h.failure.Load() != nil {
+			break
+		}
+		if monotonicNanos() >= h.machine.NextTick() {
+			h.machine.Tick()
+			h.reportExpired()
+		}
+		h.retryStalled()
+		h.startSync()
+		h.deliver()
+		if stopping && len(batch) == 0 && !h.loop.syncing {
+			break
+		}
+	}
+	h.finish()
+}
+
+// next waits for input, for the time of the next tick or for the end. The memory of spare is used
+// for the queue that fills meanwhile.
+func (h *Host) next(spare []input) (batch []input, stopping bool) {
+	for {
+		h.mu.Lock()
+		if len(h.queue) > 0 {
+			batch, h.queue = h.queue, spare
+			h.mu.Unlock()
+			return batch, false
+		}
+		h.idle = true
+		h.mu.Unlock()
+		if !h.await(&stopping) {
+			h.mu.Lock()
+			woken := !h.idle
+			h.idle = false
+			batch, h.queue = h.queue, spare
+			h.mu.Unlock()
+			if woken {
+				<-h.wake // somebody cleared idle and sends, or has sent
+			}
+			return batch, stopping
+		}
+	}
+}
+
+// await blocks until there is input (true), or the tick is due or the host is to stop (false).
+func (h *Host) await(stopping *bool) bool {
+	due := h.machine.NextTick()
+	if due != h.loop.armed {
+		h.loop.armed = due
+		h.loop.timer.Reset(time.Duration(max(due-monotonicNanos(), 0)))
+	}
+	stop := h.stop
+	select {
+	case <-h.wake:
+		return true
+	case <-h.loop.timer.C:
+		h.loop.armed = 0
+		return false
+	case <-stop:
+		*stopping = true
+		if h.loop.syncing && h.failure.Load() == nil {
+			<-h.wake // the sync goroutine will report
+			return true
+		}
+		return false
+	}
+}
+
+func (h *Host) handle(in *input) {
+	m := h.machine
+	switch in.kind {
+	case inputOpen:
+		h.loop.links[in.link] = struct{}{}
+		m.Open(in.link.rc)
+	case inputFrames:
+		h.frames(in.link, arrived{buf: in.buf, rest: in.frames, at: in.at})
+	case inputSent, inputWake:
+		// Only there to make the loop turn: it looks at stalled connections and for a failure.
+	case inputClosed:
+		m.Closed(in.link.rc)
+		delete(h.loop.links, in.link)
+		in.link.waiting = nil
+	case inputDurable:
+		h.synced(in)
+	case inputSlice:
+		h.nextSlice(in.buf)
+	case inputSnapshotDone:
+		h.snapshotDone(in.result)
+	case inputView:
+		in.view.fn(m)
+		close(in.view.done)
+	}
+}
+
+// frames gives requests to the machine, or lets them wait behind others of a stalled connection.
+func (h *Host) frames(l *Link, a arrived) {
+	if len(l.waiting) > 0 {
+		l.waiting = append(l.waiting, a)
+		return
+	}
+	l.rc.Unsent = l.conn.Unsent()
+	a.rest = h.machine.Frames(l.rc, a.rest, a.at)
+	if len(a.rest) == 0 {
+		l.conn.Return(a.buf)
+		return
+	}
+	l.waiting = append(l.waiting, a)
+	if !l.stalled {
+		l.stalled = true
+		h.loop.stalled = append(h.loop.stalled, l)
+	}
+}
+
+// retryStalled goes on with the connections whose requests have to wait. The order of the two steps
+// on wanted and Unsent makes sure that a connection that drains in between reports it.
+func (h *Host) retryStalled() {
+	kept := h.loop.stalled[:0]
+	for _, l := range h.loop.stalled {
+		for len(l.waiting) > 0 {
+			l.wanted.Store(true)
+			l.rc.Unsent = l.conn.Unsent()
+			a := &l.waiting[0]
+			if a.rest = h.machine.Frames(l.rc, a.rest, a.at); len(a.rest) > 0 {
+				break
+			}
+			l.conn.Return(a.buf)
+			l.waiting = append(l.waiting[:0], l.waiting[1:]...)
+		}
+		if len(l.waiting) > 0 {
+			kept = append(kept, l)
+			continue
+		}
+		l.stalled = false
+	}
+	clear(h.loop.stalled[len(kept):])
+	h.loop.stalled = kept
+}
+
+// deliver hands replies and events to their connections and closes those that are to be closed.
+func (h *Host) deliver() {
+	eff := h.machine.Effects()
+	for i, rc := range eff.Dirty {
+		l := rc.Tag.(*Link)
+		frames := rc.Take(nil)
+		rc.Take(l.conn.Deliver(frames))
+		eff.Dirty[i] = nil
+	}
+	eff.Dirty = eff.Dirty[:0]
+	for i, rc := range eff.Closed {
+		rc.Tag.(*Link).conn.Finish()
+		eff.Closed[i] = nil
+	}
+	eff.Closed = eff.Closed[:0]
+}
+
+// finish ends the loop: no more inputs, connections closed, workers waited for.
+func (h *Host) finish() {
+	h.mu.Lock()
+	h.closed = true
+	left := h.queue
+	h.queue = nil
+	h.mu.Unlock()
+	for i := range left {
+		if left[i].kind == inputView {
+			left[i].view.abandon()
+		}
+	}
+	h.loop.timer.Stop()
+	for l := range h.loop.links {
+		l.conn.Finish()
+	}
+	close(h.toSync)
+	h.endSnapshot()
+	h.workers.Wait()
+	if err := h.locks.Close(); err != nil && h.err == nil {
+		h.err = err
+	}
+	if failure := h.failure.Load(); failure != nil {
+		h.err = *failure
+	}
+	close(h.done)
+}

@@ -1,0 +1,288 @@
+package replica
+
+import (
+	"strings"
+	"unsafe"
+
+	"zkafka/zkd/acl"
+	"zkafka/zkd/jute"
+	"zkafka/zkd/proto"
+	"zkafka/zkd/tree"
+)
+
+// borrowString reads a string that shares the memory of the frame. It must not be kept.
+func borrowString(rd *jute.Reader) string {
+	s, _ := borrowStringOrNull(rd)
+	return s
+}
+
+func borrowStringOrNull(rd *jute.Reader) (string, bool) {
+	b := rd.Buffer()
+	return unsafe.String(unsafe.SliceData(b), len(b)), b != nil
+}
+
+// read answers a request that needs no transaction.
+func (m *Machine) read(c *Conn, xid int32, op proto.Op, body []byte, since int64) {
+	if c.state == connClosing {
+		return
+	}
+	zxid := m.tree.LastZxid()
+	if op == proto.OpPing {
+		at := c.begin(proto.XidPing, zxid, proto.ErrOK)
+		m.finish(c, at, op, xid, zxid, since)
+		return
+	}
+	m.rd.Reset(body, m.opts.MaxLength)
+	if op == proto.OpSetWatches || op == proto.OpSetWatches2 {
+		// It may send events, and they go in front of its reply.
+		m.fail(c, op, xid, zxid, m.setWatches(c, op), since)
+		return
+	}
+	before := len(c.out.B)
+	at := c.begin(xid, zxid, proto.ErrOK)
+	err := m.readBody(c, op)
+	switch {
+	case err == errUnknownOp:
+		c.out.B = c.out.B[:before]
+		m.fail(c, op, xid, -1, proto.ErrUnimplemented, since)
+		m.close(c)
+		return
+	case err != proto.ErrOK:
+		c.out.B = c.out.B[:before]
+		at = c.begin(xid, zxid, err)
+	}
+	m.finish(c, at, op, xid, zxid, since)
+	m.metrics.ReadLatency.Add(max(m.now.MonoNanos-since, 0) / 1e6)
+}
+
+// errUnknownOp is readBody's verdict on a code that no client may send. It is no protocol code.
+const errUnknownOp proto.Err = 1
+
+// readBody decodes the request in m.rd and appends the body of its reply.
+func (m *Machine) readBody(c *Conn, op proto.Op) proto.Err {
+	switch op {
+	case proto.OpGetData:
+		return m.getData(c)
+	case proto.OpExists:
+		return m.exists(c)
+	case proto.OpGetChildren, proto.OpGetChildren2:
+		return m.getChildren(c, op)
+	case proto.OpGetACL:
+		return m.getACL(c)
+	case proto.OpSync:
+		return m.sync(c)
+	case proto.OpMultiRead:
+		return m.multiRead(c)
+	case proto.OpGetEphemerals:
+		return m.getEphemerals(c)
+	case proto.OpGetAllChildrenNumber:
+		return m.getAllChildrenNumber(c)
+	case proto.OpWhoAmI:
+		return m.whoAmI(c)
+	case proto.OpAddWatch, proto.OpCheckWatches, proto.OpRemoveWatches:
+		return m.watchRequest(c, op)
+	}
+	return errUnknownOp
+}
+
+// readable finds a znode that the connection may read.
+func (m *Machine) readable(c *Conn, path string) (*tree.Node, proto.Err) {
+	n, ok := m.tree.Get(path)
+	if !ok {
+		return nil, proto.ErrNoNode
+	}
+	if !m.acl.Allowed(n.ACL(), proto.PermRead, c.ids) {
+		return nil, proto.ErrNoAuth
+	}
+	return n, proto.ErrOK
+}
+
+func (m *Machine) getData(c *Conn) proto.Err {
+	path := borrowString(&m.rd)
+	watch := m.rd.Bool()
+	if m.rd.Err() != nil {
+		return proto.ErrMarshallingError
+	}
+	return m.dataReply(c, path, watch)
+}
+
+func (m *Machine) dataReply(c *Conn, path string, watch bool) proto.Err {
+	n, err := m.readable(c, path)
+	if err != proto.ErrOK {
+		return err
+	}
+	if watch {
+		m.watches.AddData(n.Path(), c)
+	}
+	c.out.Buffer(n.Data())
+	stat := n.Stat()
+	stat.Encode(&c.out)
+	return proto.ErrOK
+}
+
+func (m *Machine) exists(c *Conn) proto.Err {
+	path := borrowString(&m.rd)
+	watch := m.rd.Bool()
+	if m.rd.Err() != nil {
+		return proto.ErrMarshallingError
+	}
+	if strings.IndexByte(path, 0) >= 0 {
+		return proto.ErrBadArguments
+	}
+	n, ok := m.tree.Get(path)
+	if !ok {
+		if watch {
+			m.watches.AddData(strings.Clone(path), c)
+		}
+		return proto.ErrNoNode
+	}
+	if !m.acl.Allowed(n.ACL(), proto.PermRead, c.ids) {
+		return proto.ErrNoAuth
+	}
+	if watch {
+		m.watches.AddData(n.Path(), c)
+	}
+	stat := n.Stat()
+	stat.Encode(&c.out)
+	return proto.ErrOK
+}
+
+func (m *Machine) getChildren(c *Conn, op proto.Op) proto.Err {
+	path := borrowString(&m.rd)
+	watch := m.rd.Bool()
+	if m.rd.Err() != nil {
+		return proto.ErrMarshallingError
+	}
+	n, err := m.childrenReply(c, path, watch)
+	if err == proto.ErrOK && op == proto.OpGetChildren2 {
+		stat := n.Stat()
+		stat.Encode(&c.out)
+	}
+	return err
+}
+
+func (m *Machine) childrenReply(c *Conn, path string, watch bool) (*tree.Node, proto.Err) {
+	n, err := m.readable(c, path)
+	if err != proto.ErrOK {
+		return nil, err
+	}
+	if watch {
+		m.watches.AddChild(n.Path(), c)
+	}
+	c.out.VectorLen(n.NumChildren())
+	for kid := range n.All() {
+		c.out.String(kid.Name())
+	}
+	return n, proto.ErrOK
+}
+
+// getACL shows the list to whoever may read or administer the znode; digests only to the latter.
+func (m *Machine) getACL(c *Conn) proto.Err {
+	path := borrowString(&m.rd)
+	if m.rd.Err() != nil {
+		return proto.ErrMarshallingError
+	}
+	n, ok := m.tree.Get(path)
+	if !ok {
+		return proto.ErrNoNode
+	}
+	list := n.ACL()
+	if !m.acl.Allowed(list, proto.PermRead|proto.PermAdmin, c.ids) {
+		return proto.ErrNoAuth
+	}
+	if !m.acl.Allowed(list, proto.PermAdmin, c.ids) {
+		list = acl.Mask(list)
+	}
+	proto.EncodeACLs(&c.out, list)
+	stat := n.Stat()
+	stat.Encode(&c.out)
+	return proto.ErrOK
+}
+
+// sync echoes the path, whatever it is. Its place in the connection's queue makes it wait for the
+// session's own writes; writes of others that a client could know of are applied already.
+func (m *Machine) sync(c *Conn) proto.Err {
+	path, ok := borrowStringOrNull(&m.rd)
+	if m.rd.Err() != nil {
+		return proto.ErrMarshallingError
+	}
+	if !ok {
+		c.out.NullString()
+		return proto.ErrOK
+	}
+	c.out.String(path)
+	return proto.ErrOK
+}
+
+func (m *Machine) multiRead(c *Conn) proto.Err {
+	var req proto.MultiRequest
+	req.Decode(&m.rd)
+	if m.rd.Err() != nil {
+		return proto.ErrMarshallingError
+	}
+	for i := range req.Ops {
+		if !req.Ops[i].IsRead() {
+			return proto.ErrMarshallingError
+		}
+	}
+	for i := range req.Ops {
+		op := &req.Ops[i]
+		before := len(c.out.B)
+		h := proto.MultiHeader{Type: op.Type}
+		h.Encode(&c.out)
+		var err proto.Err
+		switch b := op.Body.(type) {
+		case *proto.GetDataRequest:
+			err = m.dataReply(c, b.Path, b.Watch)
+		case *proto.GetChildrenRequest:
+			_, err = m.childrenReply(c, b.Path, b.Watch)
+		}
+		if err != proto.ErrOK {
+			c.out.B = c.out.B[:before]
+			h = proto.MultiHeader{Type: proto.OpError, Err: err}
+			h.Encode(&c.out)
+			c.out.Int32(int32(err))
+		}
+	}
+	end := proto.MultiHeader{Type: proto.OpError, Done: true, Err: -1}
+	end.Encode(&c.out)
+	return proto.ErrOK
+}
+
+// getEphemerals lists the session's own ephemerals that start with a prefix of the path's text.
+func (m *Machine) getEphemerals(c *Conn) proto.Err {
+	prefix := borrowString(&m.rd)
+	if m.rd.Err() != nil {
+		return proto.ErrMarshallingError
+	}
+	all := strings.TrimSpace(prefix) == "" || prefix == "/"
+	paths := []string{}
+	for _, p := range m.tree.Ephemerals(c.session) {
+		if all || strings.HasPrefix(p, prefix) {
+			paths = append(paths, p)
+		}
+	}
+	c.out.Strings(paths)
+	return proto.ErrOK
+}
+
+func (m *Machine) getAllChildrenNumber(c *Conn) proto.Err {
+	path := borrowString(&m.rd)
+	if m.rd.Err() != nil {
+		return proto.ErrMarshallingError
+	}
+	if _, err := m.readable(c, path); err != proto.ErrOK {
+		return err
+	}
+	c.out.Int32(int32(m.tree.CountDescendants(path)))
+	return proto.ErrOK
+}
+
+func (m *Machine) whoAmI(c *Conn) proto.Err {
+	c.out.VectorLen(len(c.ids))
+	for _, id := range c.ids {
+		info := proto.ClientInfo{AuthScheme: id.Scheme, User: acl.User(id)}
+		info.Encode(&c.out)
+	}
+	return proto.ErrOK
+}

@@ -1,0 +1,304 @@
+package server
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"zkafka/zkd/host"
+	"zkafka/zkd/replica"
+)
+
+const (
+	// firstBuffer and fullBuffer bound what one read takes: a connection starts small, because most
+	// are idle, and grows when reads fill the buffer.
+	firstBuffer = 4 << 10
+	fullBuffer  = 64 << 10
+	// maxBuffers is how many buffers for requests a connection has: the host works on one, has one
+	// queued, and one is being filled.
+	maxBuffers = 3
+	// manySmall is how many small reads in a row make a connection go back to a small buffer.
+	manySmall = 256
+	// keepBuffer is the size up to which buffers for replies are used again.
+	keepBuffer = 256 << 10
+	// finishTimeout is how long a connection that is to be closed has for its last bytes.
+	finishTimeout = 5 * time.Second
+)
+
+// conn is one client connection. Its reader goroutine (serve) owns the fields in front of back.
+type conn struct {
+	s    *Server
+	nc   net.Conn
+	ip   string
+	link *host.Link
+
+	buf   []byte // being filled
+	n     int    // bytes in it
+	made  int    // buffers there are; at most maxBuffers
+	small int    // reads in a row that would have fitted the first buffer
+
+	back   chan []byte   // capacity maxBuffers: buffers that the host returned
+	wake   chan struct{} // capacity 1, for the writer
+	gone   chan struct{} // closed when the reader has ended
+	dead   chan struct{} // closed when the writer has ended
+	unsent atomic.Int64
+	begun  atomic.Bool // something was delivered: the handshake is over
+
+	mu       sync.Mutex
+	pending  []byte // delivered, not taken by the writer
+	finished bool   // close behind pending
+}
+
+func newConn(s *Server, nc net.Conn, ip string) *conn {
+	return &conn{
+		s: s, nc: nc, ip: ip,
+		back: make(chan []byte, maxBuffers),
+		wake: make(chan struct{}, 1),
+		gone: make(chan struct{}),
+		dead: make(chan struct{}),
+	}
+}
+
+// serve is the reader goroutine, from the first byte to the last.
+func (c *conn) serve() {
+	defer c.s.forget(c)
+	defer c.nc.Close()
+	c.buf, c.made = make([]byte, firstBuffer), 1
+	deadline := time.Now().Add(c.s.o.SessionlessTimeout)
+	if err := c.nc.SetReadDeadline(deadline); err != nil {
+		return
+	}
+	if !c.greet() {
+		return
+	}
+	c.link = c.s.o.Host.Attach(c, replica.Peer{IP: c.ip, Addr: c.nc.RemoteAddr().String()})
+	go c.write()
+	err := c.read()
+	c.note(err)
+	c.link.Detach()
+	close(c.gone)
+	<-c.dead
+}
+
+// greet waits for the first four bytes and answers them if they are a four letter word.
+func (c *conn) greet() (client bool) {
+	for c.n < 4 {
+		n, err := c.nc.Read(c.buf[c.n:])
+		c.n += n
+		if err != nil && c.n < 4 {
+			c.note(err)
+			return false
+		}
+	}
+	if c.s.command == nil {
+		return true
+	}
+	reply, ok := c.s.command(string(c.buf[:4]), c.nc)
+	if !ok {
+		return true
+	}
+	if err := c.nc.SetWriteDeadline(time.Now().Add(finishTimeout)); err == nil {
+		_, _ = c.nc.Write(reply) // who asks and does not listen gets nothing
+	}
+	return false
+}
+
+// note counts and logs the end of a connection that the server did not want.
+func (c *conn) note(err error) {
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed):
+		return
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		c.s.stats.expired.Add(1)
+	}
+	c.s.stats.dropped.Add(1)
+	c.s.log.Debug("connection ended", zap.String("ADDRESS", c.nc.RemoteAddr().String()),
+		zap.Error(err))
+}
+
+var errFrame = errors.New("frame length is negative or beyond jute.maxbuffer")
+
+// read reads until the connection ends.
+func (c *conn) read() error {
+	at := host.Nanos()
+	for {
+		end, want, err := c.frames()
+		if end > 0 && !c.submit(end, want, at) {
+			return net.ErrClosed
+		}
+		if err != nil {
+			return err // behind the good frames, as if they had come alone
+		}
+		if want > len(c.buf) {
+			b := make([]byte, want)
+			copy(b, c.buf[:c.n])
+			c.buf = b
+		}
+		n, err := c.nc.Read(c.buf[c.n:])
+		at = host.Nanos()
+		c.n += n
+		c.s.stats.bytesIn.Add(int64(n))
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// frames finds the whole frames in the buffer: they end at end, and want is the size of a buffer
+// that holds the one behind them, 0 when its length is not known yet.
+func (c *conn) frames() (end, want int, err error) {
+	for c.n-end >= 4 {
+		size := int(int32(binary.BigEndian.Uint32(c.buf[end:])))
+		if size < 0 || size > c.s.o.MaxFrame {
+			return end, 0, errFrame
+		}
+		if c.n-end < 4+size {
+			return end, 4 + size, nil
+		}
+		end += 4 + size
+	}
+	return end, 0, nil
+}
+
+// submit gives the whole frames to the host and goes on with what is behind them in another buffer,
+// for which it may have to wait. It returns false when the connection ended meanwhile.
+func (c *conn) submit(end, want int, at int64) bool {
+	size := len(c.buf)
+	switch {
+	case c.n == len(c.buf):
+		size = max(size, fullBuffer)
+	case c.n <= firstBuffer:
+		if c.small++; c.small >= manySmall {
+			size = firstBuffer
+		}
+	default:
+		c.small = 0
+	}
+	next, ok := c.takeBuffer(max(min(size, fullBuffer), want))
+	if !ok {
+		return false
+	}
+	buf, tail := c.buf, c.buf[end:c.n]
+	c.buf, c.n = next, copy(next, tail)
+	c.link.Submit(buf, buf[:end], at)
+	return true
+}
+
+// takeBuffer returns a buffer of the given size: one that the host returned, or a new one as long as
+// there may be more.
+func (c *conn) takeBuffer(size int) ([]byte, bool) {
+	var b []byte
+	if c.made < maxBuffers {
+		select {
+		case b = <-c.back:
+		default:
+			c.made++
+		}
+	} else {
+		select {
+		case b = <-c.back:
+		case <-c.dead:
+			return nil, false
+		}
+	}
+	if len(b) != size {
+		b = make([]byte, size)
+	}
+	return b, true
+}
+
+// Return implements host.Conn.
+func (c *conn) Return(buf []byte) { c.back <- buf }
+
+// Unsent implements host.Conn.
+func (c *conn) Unsent() int { return int(c.unsent.Load()) }
+
+// Deliver implements host.Conn. The writer takes everything that gathered since its last write, so
+// usually the memory just changes hands.
+func (c *conn) Deliver(frames []byte) (next []byte) {
+	if !c.begun.Load() {
+		c.begun.Store(true)
+		_ = c.nc.SetReadDeadline(time.Time{}) // fails only when the connection is closed
+	}
+	c.unsent.Add(int64(len(frames)))
+	c.mu.Lock()
+	switch {
+	case c.finished:
+		next = frames[:0]
+	case len(c.pending) == 0:
+		next = c.pending // empty: what the writer was done with
+		c.pending = frames
+	default:
+		c.pending = append(c.pending, frames...)
+		next = frames[:0]
+	}
+	c.mu.Unlock()
+	c.signal()
+	return next
+}
+
+// Finish implements host.Conn.
+func (c *conn) Finish() {
+	c.mu.Lock()
+	c.finished = true
+	c.mu.Unlock()
+	c.signal()
+}
+
+func (c *conn) signal() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// write is the writer goroutine.
+func (c *conn) write() {
+	defer close(c.dead)
+	var b []byte
+	for {
+		select {
+		case <-c.wake:
+		case <-c.gone:
+			return
+		}
+		c.mu.Lock()
+		out, finished := c.pending, c.finished
+		c.pending = b[:0]
+		c.mu.Unlock()
+		if finished {
+			_ = c.nc.SetWriteDeadline(time.Now().Add(finishTimeout))
+		}
+		if len(out) > 0 {
+			if _, err := c.nc.Write(out); err != nil {
+				c.abandon()
+				return
+			}
+			c.unsent.Add(-int64(len(out)))
+			c.link.Sent()
+		}
+		if finished {
+			c.nc.Close()
+			return
+		}
+		if b = out; cap(b) > keepBuffer {
+			b = nil
+		}
+	}
+}
+
+// abandon ends a connection that cannot be written to.
+func (c *conn) abandon() {
+	c.mu.Lock()
+	c.finished = true
+	c.pending = nil
+	c.mu.Unlock()
+	c.nc.Close()
+}
