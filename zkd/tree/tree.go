@@ -43,7 +43,7 @@ type Tree struct {
 	quotas         map[string]struct{} // paths with a zookeeper_limits node
 
 	lastZxid int64
-	dataSize int64 // sum of path and data lengths, the root counted with its path "/"
+	dataSize int64 // sum of path and data lengths, and 1 for the "/" of the root
 
 	digest     uint64
 	lastDigest ZxidDigest
@@ -257,7 +257,7 @@ func (t *Tree) EndReplay() (orphans int) {
 
 // measure recomputes dataSize.
 func (t *Tree) measure() int64 {
-	size := int64(len(RootPath) + len(t.root.data))
+	size := int64(len(RootPath))
 	for _, n := range t.nodes {
 		size += n.size()
 	}
