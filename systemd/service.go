@@ -1,0 +1,59 @@
+package systemd
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// Unit is a service unit that the packages install.
+type Unit string
+
+// Installed reports whether systemd runs this machine and knows the unit.
+func (u Unit) Installed() bool {
+	if _, err := os.Stat("/run/systemd/system"); err != nil {
+		return false
+	}
+	return exec.Command("systemctl", "cat", "--no-pager", string(u)).Run() == nil
+}
+
+// Active reports whether the unit runs or is about to.
+func (u Unit) Active() bool {
+	if _, err := os.Stat("/run/systemd/system"); err != nil {
+		return false
+	}
+	out, _ := exec.Command("systemctl", "is-active", string(u)).Output()
+	state := strings.TrimSpace(string(out))
+	return state == "active" || state == "activating" || state == "reloading"
+}
+
+// Do runs a verb of systemctl (start, stop, restart) on the unit, with its output on ours.
+func (u Unit) Do(verb string) error {
+	cmd := exec.Command("systemctl", verb, string(u))
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("systemctl %s %s: %w", verb, u, err)
+	}
+	return nil
+}
+
+// Supervised reports whether a service manager started this process.
+func Supervised() bool { return os.Getenv("INVOCATION_ID") != "" }
+
+// MachineID is the identity of this installation (/etc/machine-id), empty when there is none.
+func MachineID() string {
+	data, err := os.ReadFile("/etc/machine-id")
+	if err != nil {
+		return ""
+	}
+	id := strings.TrimSpace(string(data))
+	if id == "uninitialized" {
+		return ""
+	}
+	return id
+}
+
+// ErrNotRunning says that there is no process to stop.
+var ErrNotRunning = errors.New("not running")

@@ -1,0 +1,294 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"sort"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"zkafka/systemd"
+	"zkafka/zkd/config"
+	"zkafka/zkd/host"
+	"zkafka/zkd/replica"
+	"zkafka/zkd/server"
+)
+
+func serveCommand(version string) *cobra.Command {
+	var flags configFlags
+	c := &cobra.Command{
+		Use: "serve", Short: "Run the server", Args: cobra.NoArgs,
+		Long: "serve runs the server until it gets SIGTERM or SIGINT, and then stops cleanly.\n" +
+			"SIGHUP checks the configuration again. Exit status: 0 stopped, 1 fault, 78 bad\n" +
+			"configuration.",
+		RunE: func(c *cobra.Command, _ []string) error {
+			return serve(c.Context(), &flags, version)
+		},
+	}
+	flags.add(c)
+	return c
+}
+
+// daemon is one run of the server.
+type daemon struct {
+	flags   *configFlags
+	cfg     *config.Config
+	log     *zap.Logger
+	notify  systemd.Notifier
+	version string
+
+	host   *host.Host
+	server *server.Server
+}
+
+// serve runs the server to its end. What goes wrong is logged here; the error only has the exit
+// code.
+func serve(ctx context.Context, flags *configFlags, version string) error {
+	d := &daemon{flags: flags, log: systemd.NewLogger(zap.InfoLevel), version: version}
+	cfg, notes, err := flags.load()
+	for _, n := range notes {
+		d.log.Warn(n.Text)
+	}
+	if err != nil {
+		d.notify.Status("bad configuration")
+		for _, line := range strings.Split(err.Error(), "\n") {
+			d.log.Error(line, systemd.MessageID(systemd.EventBadConfig))
+		}
+		return &exitError{code: exitConfig}
+	}
+	d.cfg = cfg
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	stop, cancel := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer cancel()
+	if err := d.run(stop); err != nil {
+		d.notify.Status("failed: %v", err)
+		d.log.Error("the server has failed", zap.Error(err))
+		return &exitError{code: exitFault}
+	}
+	return nil
+}
+
+func (d *daemon) run(ctx context.Context) error {
+	if err := d.prepare(); err != nil {
+		return err
+	}
+	if err := d.open(ctx); err != nil {
+		return errors.Join(err, d.close())
+	}
+	status := "standalone, serving clients on " + strings.Join(d.addresses(), " and ")
+	d.notify.Ready(status)
+	d.log.Info("zkd "+d.version+" serves", zap.Strings("address", d.addresses()),
+		zap.String("dataDir", d.cfg.DataDir), systemd.MessageID(systemd.EventStarted))
+	err := d.wait(ctx)
+	d.notify.Stopping("stopping")
+	err = errors.Join(err, d.close())
+	if err == nil {
+		d.log.Info("zkd has stopped", systemd.MessageID(systemd.EventStopped))
+	}
+	return err
+}
+
+// prepare checks the machine, makes missing directories and gives up every other file.
+func (d *daemon) prepare() error {
+	warnings, err := checkMachine(d.cfg)
+	if err != nil {
+		return err
+	}
+	for _, w := range warnings {
+		d.log.Warn(w)
+	}
+	dirs := []string{d.cfg.DataDir, d.cfg.DataLogDir}
+	for _, dir := range dirs {
+		if err := os.MkdirAll(dir, 0o750); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *daemon) open(ctx context.Context) (err error) {
+	d.notify.Status("loading %s", d.cfg.DataDir)
+	loading, loaded := context.WithCancel(ctx)
+	defer loaded()
+	go d.notify.KeepExtending(loading)
+	options := hostOptions(d.cfg)
+	options.Log = d.log
+	options.RecoveryProgress = func(zxid int64, txns int) {
+		d.notify.Status("loading: %d transactions replayed, zxid 0x%x", txns, zxid)
+	}
+	if d.host, err = host.Open(options); err != nil {
+		return err
+	}
+	if err := d.listen(); err != nil {
+		return err
+	}
+	return nil
+}
+
+// listen opens the client port and the admin pages. As upstream, the server does without the pages
+// when their port is taken.
+func (d *daemon) listen() error {
+	cfg := d.cfg
+	passed, err := systemd.Listeners()
+	if err != nil {
+		return err
+	}
+	var addresses []string
+	if len(passed) == 0 {
+		addresses = []string{cfg.ClientListen()}
+	}
+	d.server, err = server.New(server.Options{
+		Host: d.host, Listeners: passed, Addresses: addresses,
+		MaxClientCnxns: off(cfg.MaxClientConns), MaxCnxns: cfg.MaxConns,
+		MaxFrame: cfg.JuteMaxBuffer, SessionlessTimeout: cfg.HandshakeTimeout,
+		TCPKeepAlive: cfg.ClientTCPKeepAlive, Log: d.log,
+	})
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w; find who has it: ss -ltnp 'sport = :%d'", err, cfg.ClientPort)
+	}
+	if err != nil {
+		return err
+	}
+	d.server.Start(nil)
+	return nil
+}
+
+// addresses are those that clients can reach, with the real port where any was asked for.
+func (d *daemon) addresses() []string {
+	var out []string
+	for _, a := range d.server.Addrs() {
+		out = append(out, a.String())
+	}
+	return out
+}
+
+// wait returns when the server shall stop (nil) or has failed. Meanwhile the watchdog is fed
+// through the loop, and SIGHUP checks the configuration.
+func (d *daemon) wait(ctx context.Context) error {
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	workers.Go(func() {
+		d.notify.Watchdog(ctx, func(probe context.Context) error {
+			return d.host.View(probe, func(*replica.Machine) {})
+		})
+	})
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.host.Done():
+			return d.host.Err()
+		case <-reload:
+			d.reload()
+		}
+	}
+}
+
+// reload reads the configuration again and says which changes wait for a restart: this server has
+// no setting that could change under its clients.
+func (d *daemon) reload() {
+	done := d.notify.Reloading()
+	defer done()
+	cfg, _, err := d.flags.load()
+	if err != nil {
+		d.log.Error("the changed configuration cannot be used; the old one stays in force",
+			zap.Error(err), systemd.MessageID(systemd.EventBadConfig))
+		return
+	}
+	changed := differences(d.cfg.Explicit(), cfg.Explicit())
+	if len(changed) == 0 {
+		d.log.Info("the configuration has not changed", systemd.MessageID(systemd.EventReloaded))
+		return
+	}
+	d.log.Warn("the configuration has changed and is good; these settings wait for a restart",
+		zap.String("settings", strings.Join(changed, " ")), systemd.MessageID(systemd.EventReloaded))
+}
+
+// differences are the names whose values differ, sorted.
+func differences(a, b map[string]string) []string {
+	var out []string
+	for k, v := range a {
+		if w, ok := b[k]; !ok || w != v {
+			out = append(out, k)
+		}
+	}
+	for k := range b {
+		if _, ok := a[k]; !ok {
+			out = append(out, k)
+		}
+	}
+	sort.Strings(out)
+	return out
+}
+
+// stopTimeout is how long connections and the last sync may take before the process ends anyway;
+// the unit's TimeoutStopSec is longer.
+const stopTimeout = 45 * time.Second
+
+// close stops what runs, in the reverse order of its start.
+func (d *daemon) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	extending, stopped := context.WithCancel(ctx)
+	defer stopped()
+	go d.notify.KeepExtending(extending)
+	var errs []error
+	if d.server != nil {
+		d.server.Close()
+	}
+	if d.host != nil {
+		errs = append(errs, d.host.Close(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// hostOptions translates the settings. The host's zero values are upstream's defaults, so "off"
+// has to be said.
+func hostOptions(cfg *config.Config) host.Options {
+	return host.Options{
+		DataDir: cfg.DataDir, DataLogDir: cfg.DataLogDir,
+		TickTime: cfg.TickTime, MinSessionTimeout: cfg.MinSessionTimeout,
+		MaxSessionTimeout:      cfg.MaxSessionTimeout,
+		MaxLength:              cfg.JuteMaxBuffer,
+		GlobalOutstandingLimit: cfg.GlobalOutstandingMax,
+		SkipACL:                cfg.SkipACL, SuperDigest: cfg.SuperDigest,
+		DigestAlg: cfg.DigestAlgorithm, DigestDisabled: !cfg.DigestAuthEnabled,
+		ExtendedTypes: cfg.ExtendedTypes, TxnDigestsDisabled: !cfg.DigestEnabled,
+		ContainerCheckInterval: cfg.ContainerInterval,
+		ContainerMaxPerMinute:  int64(cfg.ContainerMaxPerMinute),
+		ContainerMaxNeverUsed:  cfg.ContainerNeverUsed,
+		SnapCount:              cfg.SnapCount,
+		SnapSizeLimitBytes:     off(cfg.SnapSizeLimitBytes),
+		TxnLogSizeLimitBytes:   max(cfg.TxnLogSizeLimit, 0),
+		PreallocBytes:          off(cfg.PreAllocBytes),
+		NoSync:                 !cfg.ForceSync,
+		FsyncWarningThreshold:  cfg.FsyncWarning,
+		SnapRetainCount:        cfg.PurgeRetain,
+		PurgeInterval:          cfg.PurgeInterval,
+		TrustEmptySnapshot:     cfg.TrustEmptySnapshot,
+		NoCreateDirs:           !cfg.DataDirAutoCreate,
+	}
+}
+
+// off says "none" to packages whose zero value is a default.
+func off[N int | int64](n N) N {
+	if n <= 0 {
+		return -1
+	}
+	return n
+}
