@@ -224,11 +224,11 @@ func (c *Coordinator) load(s *shard, epoch int32) {
 	}
 }
 
-// PartitionsDeleted drops committed offsets of partitions that no longer exist.
-func (c *Coordinator) PartitionsDeleted(tps []group.TopicPartition) {
+// TopicsGone drops committed offsets of topics that no longer exist. It does not block.
+func (c *Coordinator) TopicsGone(topics []string) {
 	c.start(func() {
 		for _, s := range c.all() {
-			s.do(false, func(now int64, m *group.Machine) { m.PartitionsDeleted(now, tps) })
+			s.do(true, func(now int64, m *group.Machine) { m.TopicsDeleted(now, topics) })
 		}
 	})
 }

@@ -335,10 +335,43 @@ func (m *Machine) buryIfUnused(g *classic) []Record {
 	return m.bury(g)
 }
 
-// PartitionsDeleted drops the offsets of partitions that no longer exist in all groups.
-func (m *Machine) PartitionsDeleted(now int64, tps []TopicPartition) {
-	m.cleanGroups(func(g *classic) []Record { return g.removeOffsets(tps) })
+// TopicsDeleted drops the offsets of topics that no longer exist, in all groups.
+func (m *Machine) TopicsDeleted(now int64, topics []string) {
+	gone := make(map[string]bool, len(topics))
+	for _, t := range topics {
+		gone[t] = true
+	}
+	m.cleanGroups(func(g *classic) []Record {
+		var tps []TopicPartition
+		for _, tp := range g.partitions() {
+			if gone[tp.Topic] {
+				tps = append(tps, tp)
+			}
+		}
+		g.dropPendingOf(gone)
+		return g.removeOffsets(tps)
+	})
 	m.run(now)
+}
+
+// dropPendingOf forgets staged offsets of deleted topics, so that they do not appear when their
+// append is reported.
+func (g *classic) dropPendingOf(gone map[string]bool) {
+	for tp := range g.pendingOffsets {
+		if gone[tp.Topic] {
+			delete(g.pendingOffsets, tp)
+		}
+	}
+	for pid, pending := range g.pendingTxn {
+		for tp := range pending {
+			if gone[tp.Topic] {
+				delete(pending, tp)
+			}
+		}
+		if len(pending) == 0 {
+			delete(g.pendingTxn, pid)
+		}
+	}
 }
 
 // expireOffsets drops what nobody has used for the retention time.
