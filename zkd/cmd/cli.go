@@ -1,0 +1,59 @@
+package cmd
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"zkafka/zkd/cli"
+)
+
+// CLI is zkCli.sh: zkd cli, and the link of that name.
+func CLI(version string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "cli [-server HOST:PORT[,...][/CHROOT]] [-timeout MS] [-r] [COMMAND ARGS...]",
+		Short: "Look at znodes and change them, as zkCli.sh does",
+		Long: "Without a command it reads commands from the terminal, with history and completion;" +
+			"\n\"help\" there lists them.",
+		Example: "  zkd cli -server zk1:2181 ls /brokers/ids\n" +
+			"  zkd cli -server zk1:2181,zk2:2181/kafka",
+		DisableFlagParsing: true, // upstream's options have one dash
+		RunE: func(c *cobra.Command, args []string) error {
+			return runCLI(c, args, cli.Options{Version: version})
+		},
+	}
+}
+
+// Shell is zookeeper-shell: the same with the server as the first argument.
+func Shell(version string) *cobra.Command {
+	return &cobra.Command{
+		Use:                "zookeeper-shell HOST:PORT[,...][/CHROOT] [COMMAND ARGS...]",
+		Short:              "Look at znodes and change them, as Kafka's zookeeper-shell does",
+		DisableFlagParsing: true,
+		RunE: func(c *cobra.Command, args []string) error {
+			return runCLI(c, args, cli.Options{Version: version, Shell: true})
+		},
+	}
+}
+
+func runCLI(c *cobra.Command, args []string, opt cli.Options) error {
+	for _, a := range args {
+		if a == "--help" {
+			return c.Help()
+		}
+	}
+	opt.In, opt.Out, opt.Err = c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr()
+	if opt.In == io.Reader(os.Stdin) && opt.Out == io.Writer(os.Stdout) &&
+		cli.IsTerminal(os.Stdin, os.Stdout) {
+		opt.Terminal = true
+		if home, err := os.UserHomeDir(); err == nil {
+			opt.HistoryFile = filepath.Join(home, ".zkcli_history")
+		}
+	}
+	if code := cli.Run(c.Context(), args, opt); code != 0 {
+		return &exitError{code: code}
+	}
+	return nil
+}
