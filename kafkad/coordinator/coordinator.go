@@ -204,10 +204,10 @@ func (c *Coordinator) load(s *shard, epoch int32) {
 		l := group.NewLoader()
 		err := c.opts.Store.Replay(c.ctx, s.partition, l)
 		if err == nil {
-			if m := s.loaded(epoch, l); m != nil {
+			if groups, offsets, ok := s.loaded(epoch, l); ok {
 				c.log.Info("group coordinator loaded", zap.Int32("PARTITION", s.partition),
-					zap.Int32("epoch", epoch), zap.Int("groups", m.Groups()),
-					zap.Duration("took", time.Since(begun)))
+					zap.Int32("epoch", epoch), zap.Int("groups", groups),
+					zap.Int("offsets", offsets), zap.Duration("took", time.Since(begun)))
 			}
 			return
 		}

@@ -113,20 +113,22 @@ func (s *shard) isLoading(epoch int32) bool {
 	return s.role == loading && s.epoch == epoch
 }
 
-// loaded puts the machine in place if the shard still waits for it.
-func (s *shard) loaded(epoch int32, l *group.Loader) *group.Machine {
+// loaded puts the machine in place if the shard still waits for it, and says how many groups
+// and offsets it has.
+func (s *shard) loaded(epoch int32, l *group.Loader) (groups, offsets int, ok bool) {
 	s.mu.Lock()
 	if s.role != loading || s.epoch != epoch {
 		s.mu.Unlock()
-		return nil
+		return 0, 0, false
 	}
 	s.role = leading
 	m := l.Finish(s.c.opts.Group, time.Now().UnixMilli())
 	s.machine = m
+	groups, offsets = m.Groups(), m.Offsets()
 	write := s.perform(m)
 	s.mu.Unlock()
 	s.write(write, true)
-	return m
+	return groups, offsets, true
 }
 
 func (s *shard) status() errcode.Code {
