@@ -19,6 +19,9 @@ type Conn interface {
 	Finish()
 }
 
+// Peer says where a connection comes from.
+type Peer = replica.Peer
+
 // Link is the host's end of a connection.
 type Link struct {
 	h    *Host
@@ -38,7 +41,7 @@ type arrived struct {
 }
 
 // Attach adds a connection. The caller detaches it in the end.
-func (h *Host) Attach(conn Conn, peer replica.Peer) *Link {
+func (h *Host) Attach(conn Conn, peer Peer) *Link {
 	l := &Link{h: h, conn: conn, rc: replica.NewConn(peer)}
 	l.rc.Tag = l
 	h.submit(input{kind: inputOpen, link: l})

@@ -148,7 +148,7 @@ type ConnStats struct {
 }
 
 func (s *ConnStats) reset() {
-	*s = ConnStats{EstablishedMilli: s.EstablishedMilli, LastZxid: -1}
+	*s = ConnStats{EstablishedMilli: s.EstablishedMilli, LastCxid: -1, LastZxid: -1}
 }
 
 // ConnInfo is a copy of a connection's state for people.

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"zkafka/zkd/session"
+	"zkafka/zkd/tree"
 	"zkafka/zkd/watch"
 )
 
@@ -91,9 +92,15 @@ func (m *Machine) Watches() []Watch {
 	return out
 }
 
+// SessionBucket are the sessions that expire together.
+type SessionBucket = session.Bucket
+
+// ZxidDigest is the tree digest as of a zxid.
+type ZxidDigest = tree.ZxidDigest
+
 // SessionBuckets lists the sessions by the time at which they expire unless they are touched, in
 // milliseconds of the monotonic clock.
-func (m *Machine) SessionBuckets() []session.Bucket { return m.sessions.Buckets() }
+func (m *Machine) SessionBuckets() []SessionBucket { return m.sessions.Buckets() }
 
 // SessionEphemerals are the ephemerals of one session.
 type SessionEphemerals struct {

@@ -221,7 +221,7 @@ func (m *Machine) Open(c *Conn) {
 	m.nextConn++
 	c.id = m.nextConn
 	c.ids = append(c.ids[:0], proto.ID{Scheme: acl.SchemeIP, ID: c.peer.IP})
-	c.stats = ConnStats{LastZxid: -1, EstablishedMilli: m.now.WallMillis}
+	c.stats = ConnStats{EstablishedMilli: m.now.WallMillis, LastCxid: -1, LastZxid: -1}
 	m.conns[c] = struct{}{}
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -13,7 +14,6 @@ import (
 	"go.uber.org/zap"
 
 	"zkafka/zkd/host"
-	"zkafka/zkd/replica"
 )
 
 const (
@@ -78,7 +78,7 @@ func (c *conn) serve() {
 	if !c.greet() {
 		return
 	}
-	c.link = c.s.o.Host.Attach(c, replica.Peer{IP: c.ip, Addr: c.nc.RemoteAddr().String()})
+	c.link = c.s.o.Host.Attach(c, host.Peer{IP: c.ip, Addr: c.nc.RemoteAddr().String()})
 	go c.write()
 	err := c.read()
 	c.note(err)
@@ -100,7 +100,11 @@ func (c *conn) greet() (client bool) {
 	if c.s.command == nil {
 		return true
 	}
-	reply, ok := c.s.command(string(c.buf[:4]), c.nc)
+	reply, ok := c.s.command(&Query{
+		Word: string(c.buf[:4]),
+		Rest: io.MultiReader(bytes.NewReader(c.buf[4:c.n]), c.nc),
+		Addr: c.nc.RemoteAddr().String(),
+	})
 	if !ok {
 		return true
 	}

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -44,9 +45,16 @@ type Options struct {
 	Log *zap.Logger
 }
 
-// Command answers a four letter word: the word, and 8 bytes of argument for stmk. It returns false
-// for words that are none; those four bytes then are the length of a frame.
-type Command func(word string, conn net.Conn) (reply []byte, ok bool)
+// Query is a four letter word that a client sent.
+type Query struct {
+	Word string
+	Rest io.Reader // what the client sends behind the word
+	Addr string    // of the client
+}
+
+// Command answers a four letter word. It returns false for words that are none; those four bytes then
+// are the length of a frame.
+type Command func(q *Query) (reply []byte, ok bool)
 
 // Server is a set of listeners and their connections.
 type Server struct {
