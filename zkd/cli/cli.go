@@ -129,7 +129,7 @@ type session struct {
 
 	c            *client.Client // nil after close
 	printWatches atomic.Bool    // read by the client's goroutine
-	ephemeral    bool           // an ephemeral node was made: a one-shot run leaves its session to time out
+	ephemeral    bool           // an ephemeral node was made: see leave
 	history      []string
 	quit         bool
 }
@@ -201,6 +201,11 @@ func (s *session) dial() error {
 		return err
 	}
 	s.c = c
+	if s.opt.Terminal { // so that the prompt says CONNECTED at once, as a rule
+		ctx, cancel := context.WithTimeout(s.ctx, time.Second/2)
+		defer cancel()
+		_ = c.Wait(ctx)
+	}
 	return nil
 }
 

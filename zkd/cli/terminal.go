@@ -72,6 +72,9 @@ func (c completer) Do(line []rune, pos int) ([][]rune, int) {
 			out = append(out, []rune(tail))
 		}
 	}
+	if len(out) == 1 && word == strings.TrimLeft(head, " \t") {
+		out[0] = append(out[0], ' ') // a command is complete, a path may go on
+	}
 	return out, len([]rune(word))
 }
 
