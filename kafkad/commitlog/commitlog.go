@@ -20,14 +20,17 @@ import (
 	"go.uber.org/zap"
 )
 
-// TopicPartition names a partition.
-type TopicPartition struct {
+// TP names a partition.
+type TP struct {
 	Topic     string
 	Partition int32
 }
 
+// TopicPartition is the long name of TP.
+type TopicPartition = TP
+
 // String spells it as its directory is called.
-func (t TopicPartition) String() string { return fmt.Sprintf("%s-%d", t.Topic, t.Partition) }
+func (t TP) String() string { return fmt.Sprintf("%s-%d", t.Topic, t.Partition) }
 
 // Config is the part of a topic's settings that its log obeys. Start from DefaultConfig.
 type Config struct {
@@ -70,8 +73,7 @@ type Options struct {
 	FS   disk.FS // nil means the operating system's
 	Path string  // must exist or be creatable
 	Log  *zap.Logger
-	// Seed makes the jitter of segment.jitter.ms; 0 takes one from the clock.
-	Seed int64
+	Seed uint64 // of the jitter of segment.jitter.ms and of the names of deleted directories
 }
 
 // EpochEntry is one line of the leader epoch cache: the epoch's leader began at the offset.

@@ -1,0 +1,320 @@
+package commitlog
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+	"syscall"
+	"time"
+
+	"zkafka/kafkad/disk"
+	"zkafka/kafkad/index"
+	"zkafka/kafkad/record"
+	"zkafka/kafkad/segment"
+
+	"golang.org/x/sys/unix"
+)
+
+// Span is a region of one segment file that holds batches: the answer to a read. It keeps the file
+// open until Release. The zero Span is empty.
+type Span struct {
+	s  *segment.Segment
+	at int64
+	n  int
+}
+
+// view is a consistent look at the log's end.
+type view struct {
+	segs []*seg
+	end  int64
+	size int64 // of the last segment
+}
+
+func (l *Log) view() view {
+	for {
+		turn := l.turn.Load()
+		segs := *l.segs.Load()
+		v := view{segs, l.end.Load(), segs[len(segs)-1].Size()}
+		if turn&1 == 0 && l.turn.Load() == turn {
+			return v
+		}
+	}
+}
+
+// segment returns the index of the segment that holds the offset.
+func (v *view) segment(offset int64) int {
+	i := sort.Search(len(v.segs), func(i int) bool { return v.segs[i].Base > offset })
+	return max(i-1, 0)
+}
+
+// limit is the number of bytes of the segment that may be read.
+func (v *view) limit(i int) int64 {
+	if i == len(v.segs)-1 {
+		return v.size
+	}
+	return v.segs[i].Size()
+}
+
+// Read finds the batches from the one that holds the offset (so it may begin before it) up to
+// maxBytes and below upTo (high watermark, last stable offset or End). With minOne the first batch
+// comes whole even if it is larger than maxBytes. The region ends at a batch if the index knows one
+// below maxBytes; otherwise the last batch may be cut, as Kafka does. An offset between upTo and End
+// yields an empty span, outside Start..End ErrOutOfRange.
+func (l *Log) Read(offset int64, maxBytes int, upTo int64, minOne bool) (Span, error) {
+	for {
+		if l.closed.Load() {
+			return Span{}, l.usable()
+		}
+		v := l.view()
+		if offset < l.start.Load() || offset > v.end {
+			return Span{}, ErrOutOfRange
+		}
+		if offset >= upTo || offset == v.end || maxBytes <= 0 && !minOne {
+			return Span{}, nil
+		}
+		span, retry, err := l.readFrom(&v, offset, maxBytes, upTo, minOne)
+		if !retry {
+			return span, err
+		}
+	}
+}
+
+// readFrom does the reading; retry says that a segment went away meanwhile.
+func (l *Log) readFrom(v *view, offset int64, maxBytes int, upTo int64,
+	minOne bool) (span Span, retry bool, err error) {
+	for i := v.segment(offset); i < len(v.segs); i++ {
+		s := v.segs[i]
+		if s.Base >= upTo {
+			return Span{}, false, nil
+		}
+		if !s.Acquire() {
+			return Span{}, true, nil
+		}
+		at, n, err := l.region(v, i, offset, maxBytes, upTo, minOne)
+		if err == nil && n > 0 {
+			return Span{s.Segment, at, int(n)}, false, nil
+		}
+		if err := errors.Join(err, s.Release()); err != nil {
+			return Span{}, false, l.readError(s, err)
+		}
+		if n < 0 { // the batch reaches above upTo
+			return Span{}, false, nil
+		}
+		// nothing at or above the offset here: compaction left a gap before the next segment
+	}
+	return Span{}, false, nil
+}
+
+func (l *Log) readError(s *seg, err error) error {
+	var corrupt *segment.CorruptError
+	if errors.As(err, &corrupt) {
+		return fmt.Errorf("log %s: %w", l.tp, err)
+	}
+	return storage("read "+s.Path(), err)
+}
+
+// region finds where to read in segment i: n is 0 if it has nothing at or above the offset, -1 if
+// what it has is not below upTo.
+func (l *Log) region(v *view, i int, offset int64, maxBytes int, upTo int64,
+	minOne bool) (at, n int64, err error) {
+	s, limit := v.segs[i], v.limit(i)
+	at, m, ok, err := l.locate(s, offset, limit)
+	if err != nil || !ok {
+		return 0, 0, err
+	}
+	switch {
+	case i == len(v.segs)-1 && upTo >= v.end, i < len(v.segs)-1 && upTo >= v.segs[i+1].Base:
+	case m.LastOffset >= upTo:
+		return 0, -1, nil
+	default:
+		stop, _, found, err := l.locate(s, upTo, limit)
+		if err != nil {
+			return 0, 0, err
+		}
+		if found {
+			limit = stop
+		}
+	}
+	room, first := limit-at, int64(m.Size)
+	if room <= int64(maxBytes) {
+		return at, room, nil
+	}
+	if int64(maxBytes) <= first {
+		if minOne {
+			return at, first, nil
+		}
+		return at, int64(maxBytes), nil
+	}
+	if edge, ok := l.edge(s, offset, at+int64(maxBytes)); ok && edge >= at+first {
+		return at, edge - at, nil
+	}
+	return at, int64(maxBytes), nil
+}
+
+// edge is the last known start of a batch at or before the position.
+func (l *Log) edge(s *seg, offset, position int64) (int64, bool) {
+	if e, ok := index.FloorPosition(s.tail.Entries(), position); ok {
+		return e.Position, true
+	}
+	e, ok, err := l.dir.index.FindPosition(l.key, s.Base, offset, position)
+	return e.Position, ok && err == nil
+}
+
+// locate finds the first batch of the segment whose last offset is at or above the given one.
+func (l *Log) locate(s *seg, offset, limit int64) (int64, record.Meta, bool, error) {
+	e, ok, err := l.floor(s, offset)
+	if err != nil {
+		return 0, record.Meta{}, false, err
+	}
+	if ok && e.Position >= limit {
+		ok = false // beyond what may be seen
+	}
+	if ok {
+		at, m, found, err := s.Find(e.Position, limit, e.Offset)
+		switch {
+		case err == nil && found && at == e.Position && m.LastOffset == e.Offset:
+			if m.LastOffset >= offset {
+				return at, m, true, nil
+			}
+			return s.Find(at+int64(m.Size), limit, offset)
+		case err != nil && !isCorrupt(err):
+			return 0, m, false, err
+		}
+		// The entry is not about these bytes: another writer was here. Do without the index.
+		if err := l.reindex(s); err != nil {
+			return 0, m, false, err
+		}
+	}
+	return s.Find(0, limit, offset)
+}
+
+func isCorrupt(err error) bool {
+	var corrupt *segment.CorruptError
+	return errors.As(err, &corrupt)
+}
+
+// floor returns the last index entry at or before the offset.
+func (l *Log) floor(s *seg, offset int64) (index.Entry, bool, error) {
+	if e, ok := index.FloorOffset(s.tail.Entries(), offset); ok {
+		return e, true, nil
+	}
+	if offset <= s.Base || s.Size() <= l.config.Load().IndexIntervalBytes {
+		return index.Entry{}, false, nil
+	}
+	if err := l.ensure(s); err != nil {
+		return index.Entry{}, false, err
+	}
+	e, ok, err := l.dir.index.FindOffset(l.key, s.Base, offset)
+	if errors.Is(err, index.ErrBadChunk) {
+		return index.Entry{}, false, l.reindex(s)
+	}
+	return e, ok, err
+}
+
+// Len is the number of bytes.
+func (s Span) Len() int { return s.n }
+
+// Region is the file, the position and the number of bytes, for sendfile by file descriptor; nil, 0
+// and 0 of an empty span.
+func (s Span) Region() (f disk.File, at int64, n int) {
+	if s.n == 0 {
+		return nil, 0, 0
+	}
+	f, err := s.s.File() // open since Read looked into it
+	if err != nil {
+		return nil, 0, 0
+	}
+	return f, s.at, s.n
+}
+
+// AppendTo appends the bytes to dst.
+func (s Span) AppendTo(dst []byte) ([]byte, error) {
+	if s.n == 0 {
+		return dst, nil
+	}
+	have := len(dst)
+	if cap(dst)-have < s.n {
+		dst = append(make([]byte, 0, have+s.n), dst...)
+	}
+	dst = dst[:have+s.n]
+	if err := s.s.ReadAt(dst[have:], s.at); err != nil {
+		return dst[:have], storage("read "+s.s.Path(), err)
+	}
+	return dst, nil
+}
+
+// WriteTo writes the bytes to w, with sendfile if w is a socket (syscall.Conn) and the file a real
+// one.
+func (s Span) WriteTo(w io.Writer) (int64, error) {
+	if s.n == 0 {
+		return 0, nil
+	}
+	f, err := s.s.File()
+	if err != nil {
+		return 0, storage("read "+s.s.Path(), err)
+	}
+	if c, ok := w.(syscall.Conn); ok && f.Fd() != disk.InvalidFd {
+		return sendfile(c, int(f.Fd()), s.at, s.n)
+	}
+	return io.Copy(w, io.NewSectionReader(f, s.at, int64(s.n)))
+}
+
+func sendfile(c syscall.Conn, fd int, at int64, n int) (written int64, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var sendErr error
+	err = raw.Write(func(socket uintptr) bool {
+		for n > 0 {
+			sent, err := unix.Sendfile(int(socket), fd, &at, n)
+			if sent > 0 {
+				n -= sent
+				written += int64(sent)
+				continue
+			}
+			switch err {
+			case unix.EAGAIN:
+				return false
+			case unix.EINTR:
+				continue
+			case nil:
+				sendErr = io.ErrUnexpectedEOF // the log was cut meanwhile
+			default:
+				sendErr = err
+			}
+			return true
+		}
+		return true
+	})
+	return written, errors.Join(err, sendErr)
+}
+
+// Release lets the file go; it must be called once for every Span that Read returned.
+func (s Span) Release() {
+	if s.s != nil {
+		_ = s.s.Release() // only closes a file that was read
+	}
+}
+
+// SegmentInfo is one segment for ListOffsets v0.
+type SegmentInfo struct {
+	Base     int64
+	Size     int64
+	Modified time.Time
+}
+
+// Segments returns the segments, oldest first.
+func (l *Log) Segments() []SegmentInfo {
+	segs := *l.segs.Load()
+	out := make([]SegmentInfo, 0, len(segs))
+	for _, s := range segs {
+		i := SegmentInfo{Base: s.Base, Size: s.Size()}
+		if info, err := l.fs.Stat(s.Path()); err == nil {
+			i.Modified = info.ModTime()
+		}
+		out = append(out, i)
+	}
+	return out
+}
