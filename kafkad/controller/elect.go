@@ -106,7 +106,16 @@ func (m *Machine) settle(
 				then(changed, fresh)
 				return
 			}
-			m.reread(again, func() { round(again) })
+			m.reread(again, func() {
+				// What needs no change any more was changed by somebody else, or by us with the
+				// answer lost: either way nobody was told.
+				for _, p := range again {
+					if p.state != nil && decide(p) == nil {
+						changed = append(changed, p)
+					}
+				}
+				round(again)
+			})
 		})
 	}
 	round(ps)
