@@ -2,8 +2,6 @@ package etc
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,25 +13,22 @@ type ManSetting struct {
 	Name, Type, Default, Doc string
 }
 
-// ManPages writes the manual page (section 8) of a command, and of its visible subcommands when it
-// is a program of ours; the scripts of upstream have one page with their verbs.
-func ManPages(dir string, c *cobra.Command, version string) error {
-	name := pageName(c)
-	if err := os.WriteFile(filepath.Join(dir, name+".8"), manPage(c, version), 0o644); err != nil {
-		return err
-	}
+// ManPages are the manual pages (section 8) of a command by file name, and of its visible
+// subcommands when it is a program of ours; the scripts of upstream have one page with their verbs.
+func ManPages(c *cobra.Command, version string) map[string][]byte {
+	pages := map[string][]byte{pageName(c) + ".8": manPage(c, version)}
 	if strings.HasSuffix(c.Root().Name(), ".sh") {
-		return nil
+		return pages
 	}
 	for _, sub := range c.Commands() {
 		if sub.Hidden || sub.Name() == "help" || sub.Name() == "completion" {
 			continue
 		}
-		if err := ManPages(dir, sub, version); err != nil {
-			return err
+		for name, text := range ManPages(sub, version) {
+			pages[name] = text
 		}
 	}
-	return nil
+	return pages
 }
 
 // pageName is the command's path with dashes: zkd-config-convert.

@@ -23,7 +23,7 @@ func New(values map[string]string) (*Config, error) {
 		return nil, b.errs
 	}
 	b.oldNames()
-	etc.Bind(b.c, b.c.lookup, unitOf)
+	etc.Bind(b.c, b.c.effective, unitOf)
 	b.zookeeper()
 	b.listeners()
 	b.logDirs()
@@ -72,7 +72,19 @@ func (b *builder) fail(key, value, why, hint string) {
 	b.errs = append(b.errs, err)
 }
 
-// lookup is the effective text of a setting: given, else default.
+// effective is lookup for settings that act; what is ignored was not checked and keeps its default.
+func (c *Config) effective(name string) (string, bool) {
+	k, ok := brokerTable().byName[name]
+	if ok && (k.Ignored != "" || k.Refused != "") {
+		if k.Default == nil {
+			return "", false
+		}
+		return *k.Default, true
+	}
+	return c.lookup(name)
+}
+
+// lookup is the text of a setting: given, else default.
 func (c *Config) lookup(name string) (string, bool) {
 	if v, ok := c.values[name]; ok {
 		return v, true

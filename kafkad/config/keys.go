@@ -153,3 +153,13 @@ func listenerScoped(name string) (string, bool) {
 	_, rest, ok = strings.Cut(rest, ".")
 	return rest, ok
 }
+
+// String is the type as upstream's documentation names it.
+func (t Type) String() string {
+	for name, typ := range typeNames {
+		if typ == t {
+			return name
+		}
+	}
+	return "unknown"
+}

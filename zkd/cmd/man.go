@@ -17,16 +17,19 @@ func manCommand() *cobra.Command {
 		Use: "gen-man DIR", Short: "Write the manual pages", Args: cobra.ExactArgs(1), Hidden: true,
 		RunE: func(c *cobra.Command, args []string) error {
 			root := c.Root()
-			if err := etc.ManPages(args[0], root, root.Version); err != nil {
-				return err
-			}
+			pages := etc.ManPages(root, root.Version)
 			for _, p := range programs {
-				page := p.make(root.Version)
-				if err := etc.ManPages(args[0], page, root.Version); err != nil {
+				for name, text := range etc.ManPages(p.make(root.Version), root.Version) {
+					pages[name] = text
+				}
+			}
+			pages["zkd.conf.5"] = confPage(root.Version)
+			for name, text := range pages {
+				if err := os.WriteFile(filepath.Join(args[0], name), text, 0o644); err != nil {
 					return err
 				}
 			}
-			return os.WriteFile(filepath.Join(args[0], "zkd.conf.5"), confPage(root.Version), 0o644)
+			return nil
 		},
 	}
 }

@@ -50,6 +50,7 @@ type program struct {
 // programs are the links that packages install, each with and without ".sh".
 var programs = []program{
 	{"zkServer", serverScript},
+	{"zkCli", CLI},
 	{"zookeeper-server-start", startScript},
 	{"zookeeper-server-stop", stopScript},
 }
@@ -100,7 +101,7 @@ func Root(version string) *cobra.Command {
 	}
 	root.SetVersionTemplate("zkd {{.Version}}\n")
 	root.AddCommand(serveCommand(version), checkCommand(), configCommand(), statusCommand(),
-		versionCommand(version), manCommand(), linksCommand())
+		versionCommand(version), manCommand(), linksCommand(), cliCommand(version))
 	return root
 }
 
@@ -121,4 +122,12 @@ func linksCommand() *cobra.Command {
 			}
 		},
 	}
+}
+
+// cliCommand is zkCli as a subcommand.
+func cliCommand(version string) *cobra.Command {
+	c := CLI(version)
+	_, args, _ := strings.Cut(c.Use, " ")
+	c.Use = strings.TrimSpace("cli " + args)
+	return c
 }

@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -16,6 +20,7 @@ import (
 	"go.uber.org/zap"
 
 	"zkafka/systemd"
+	"zkafka/zkd/admin"
 	"zkafka/zkd/config"
 	"zkafka/zkd/host"
 	"zkafka/zkd/replica"
@@ -47,6 +52,7 @@ type daemon struct {
 
 	host   *host.Host
 	server *server.Server
+	admin  *admin.Admin
 }
 
 // serve runs the server to its end. What goes wrong is logged here; the error only has the exit
@@ -113,6 +119,13 @@ func (d *daemon) prepare() error {
 			return err
 		}
 	}
+	file, err := filepath.Abs(d.flags.file)
+	if err != nil {
+		return err
+	}
+	if err := systemd.Confine(dirs, []string{filepath.Dir(file)}); err != nil {
+		d.log.Warn("the process keeps access to files it does not need", zap.Error(err))
+	}
 	return nil
 }
 
@@ -159,8 +172,61 @@ func (d *daemon) listen() error {
 	if err != nil {
 		return err
 	}
-	d.server.Start(nil)
+	if err := d.openAdmin(); err != nil {
+		d.log.Warn("the admin pages are off", zap.Error(err))
+		adminOptions := d.adminOptions()
+		adminOptions.Address, adminOptions.MetricsAddress = "", ""
+		if d.admin, err = admin.New(adminOptions); err != nil {
+			return err
+		}
+	}
+	d.admin.Start()
+	d.server.Start(d.admin.FourLetter)
 	return nil
+}
+
+func (d *daemon) openAdmin() (err error) {
+	d.admin, err = admin.New(d.adminOptions())
+	return err
+}
+
+func (d *daemon) adminOptions() admin.Options {
+	cfg := d.cfg
+	return admin.Options{
+		Host: d.host, Server: d.server,
+		Version: admin.Version(d.version, buildTime()),
+		Words:   cfg.FourLetterWords, ClientPort: cfg.ClientPort, SecureClientPort: -1,
+		ClientPortBacklog: cfg.ClientBacklog, MaxClientCnxns: cfg.MaxClientConns,
+		TickTime: cfg.TickTime, MinSessionTimeout: cfg.MinSessionTimeout,
+		MaxSessionTimeout: cfg.MaxSessionTimeout, ConfigText: d.configText(),
+		Address: cfg.AdminAddress, CommandURL: cfg.AdminCommandURL,
+		MetricsAddress: cfg.MetricsAddress, Log: d.log,
+	}
+}
+
+// configText is the configuration as upstream's pages show it: its lines, without secrets.
+func (d *daemon) configText() string {
+	var out strings.Builder
+	given := d.cfg.Explicit()
+	for _, k := range slices.Sorted(maps.Keys(given)) {
+		if strings.Contains(strings.ToLower(k), "password") || strings.HasSuffix(k, "superDigest") {
+			continue
+		}
+		fmt.Fprintf(&out, "%s=%s\n", k, given[k])
+	}
+	return out.String()
+}
+
+// buildTime is the time of the commit this binary was built from, in upstream's form.
+func buildTime() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if t, err := time.Parse(time.RFC3339, s.Value); s.Key == "vcs.time" && err == nil {
+				return t.UTC().Format("2006-01-02 15:04")
+			}
+		}
+	}
+	return "1970-01-01 00:00"
 }
 
 // addresses are those that clients can reach, with the real port where any was asked for.
@@ -250,6 +316,9 @@ func (d *daemon) close() error {
 	var errs []error
 	if d.server != nil {
 		d.server.Close()
+	}
+	if d.admin != nil {
+		d.admin.Close()
 	}
 	if d.host != nil {
 		errs = append(errs, d.host.Close(ctx))

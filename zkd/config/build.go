@@ -31,7 +31,7 @@ func New(values map[string]string) (*Config, error) {
 	if len(b.faults) > 0 {
 		return nil, b.faults
 	}
-	etc.Bind(b.c, b.c.lookup, unitOf)
+	etc.Bind(b.c, b.c.effective, unitOf)
 	b.data()
 	b.sessions()
 	b.admin()
@@ -74,7 +74,18 @@ func harmless(k *Key, value string) bool {
 	return k.Type == "bool" && strings.EqualFold(value, "false")
 }
 
-// lookup is the effective text of a setting: given, else default.
+// effective is lookup for settings that act; what is ignored was not checked and keeps its default.
+func (c *Config) effective(name string) (string, bool) {
+	if k, ok := keyTable().byName[name]; ok && (k.Ignored != "" || k.Refused != "") {
+		if k.Default == nil {
+			return "", false
+		}
+		return *k.Default, true
+	}
+	return c.lookup(name)
+}
+
+// lookup is the text of a setting: given, else default.
 func (c *Config) lookup(name string) (string, bool) {
 	if v, ok := c.values[name]; ok {
 		return v, true
@@ -147,6 +158,11 @@ func (b *builder) admin() {
 	c := b.c
 	text, _ := c.lookup("4lw.commands.whitelist")
 	c.FourLetterWords = etc.SplitList(text)
+	if strings.HasSuffix(c.values["metricsProvider.className"], "PrometheusMetricsProvider") {
+		host, _ := c.lookup("metricsProvider.httpHost")
+		port := b.number("metricsProvider.httpPort")
+		c.MetricsAddress = net.JoinHostPort(host, strconv.FormatInt(port, 10))
+	}
 	if on, _ := c.lookup("admin.enableServer"); !strings.EqualFold(on, "true") {
 		return
 	}

@@ -77,6 +77,8 @@ type Config struct {
 	FourLetterWords []string
 	AdminAddress    string
 	AdminCommandURL string `key:"admin.commandURL"`
+	// MetricsAddress is where metrics stand on a port of their own; empty: only on AdminAddress.
+	MetricsAddress string
 
 	// Ensemble. Servers is empty in standalone mode; MyID is read by the caller from dataDir/myid.
 	Servers           []Server

@@ -1,0 +1,255 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"go.uber.org/zap"
+
+	"zkafka/kafkad/cluster"
+	"zkafka/kafkad/config"
+	"zkafka/kafkad/coordinator"
+	"zkafka/kafkad/group"
+	"zkafka/kafkad/handler"
+	"zkafka/kafkad/host"
+	"zkafka/kafkad/metastore"
+	"zkafka/kafkad/record"
+	"zkafka/kafkad/server"
+	"zkafka/systemd"
+)
+
+// broker is the parts of a running broker and the order in which they start and stop: locks of the
+// log directories, ZooKeeper, logs, ports, groups, registration, clients. That is upstream's order,
+// with the locks first, because they prove that a session left in ZooKeeper is a dead process's.
+type broker struct {
+	cfg    *config.Config
+	log    *zap.Logger
+	status func(text string) // "" is the normal state
+	fatal  func(error)
+
+	id     int32
+	store  *metastore.Store
+	host   *host.Host
+	server *server.Server
+	groups *coordinator.Coordinator
+}
+
+func (b *broker) start(ctx context.Context) error {
+	b.status("locking the log directories")
+	dirs, err := host.OpenDirs(b.cfg.LogDirs, nil, b.log)
+	if err != nil {
+		return err
+	}
+	if err := b.connect(ctx, dirs); err != nil {
+		dirs.Abandon()
+		return err
+	}
+	b.host, err = host.Open(ctx, dirs, host.Options{
+		NodeID: b.id, ClusterID: b.store.ClusterID(), BrokerEpoch: b.store.BrokerEpoch,
+		Config: b.cfg, TopicConfig: b.store.TopicConfig,
+		Log: b.log, OnStatus: b.status, OnFatal: b.fatal,
+	})
+	if err != nil {
+		return err
+	}
+	if err := b.listen(); err != nil {
+		return err
+	}
+	b.startGroups()
+	b.status("registering in ZooKeeper")
+	if err := b.store.Start(ctx, b.registration(), b.host); err != nil {
+		return err
+	}
+	b.log.Info("the broker is registered in ZooKeeper", zap.Int32("BROKER", b.id),
+		zap.String("cluster", b.store.ClusterID()), systemd.MessageID(systemd.EventRegistered))
+	b.server.Serve(b.handlers())
+	return nil
+}
+
+// connect waits for ZooKeeper and settles who this broker is.
+func (b *broker) connect(ctx context.Context, dirs *host.DirSet) (err error) {
+	cfg := b.cfg
+	b.store, err = metastore.Open(metastore.Options{
+		Connect:        cfg.ZooKeeperConnect(),
+		SessionTimeout: cfg.ZooKeeperSessionTimeout, ConnectionTimeout: cfg.ZooKeeperConnectionTimeout,
+		SessionFile: filepath.Join(cfg.LogDirs[0], sessionFile), MachineID: systemd.MachineID(),
+		DeleteTopicEnable: cfg.DeleteTopics, UncleanLeaderElection: cfg.Topic.UncleanLeaderElection,
+		Log: b.log, OnStatus: b.storeStatus,
+	})
+	if err != nil {
+		return err
+	}
+	b.status("waiting for ZooKeeper at " + cfg.ZooKeeperConnect())
+	if err := b.store.Connect(ctx); err != nil {
+		return err
+	}
+	b.id = int32(cfg.BrokerID)
+	if b.id < 0 {
+		b.id = dirs.BrokerID()
+	}
+	if b.id < 0 {
+		if b.id, err = b.store.GenerateBrokerID(ctx, int32(cfg.ReservedBrokerMaxID)); err != nil {
+			return err
+		}
+	}
+	b.store.SetBrokerID(b.id)
+	return nil
+}
+
+func (b *broker) storeStatus(s metastore.Status) {
+	if s.Phase == metastore.Registered {
+		s.Text = ""
+	}
+	b.status(s.Text)
+}
+
+// listen binds the ports. Clients that connect wait until Serve.
+func (b *broker) listen() (err error) {
+	cfg := b.cfg
+	options := server.Options{
+		Log: b.log, MaxRequestBytes: cfg.SocketRequestMaxBytes, MaxIdle: cfg.ConnectionsMaxIdle,
+		MaxConnections: cfg.MaxConnections, MaxPerIP: cfg.MaxConnectionsPerIP,
+		MaxPerIPOf: cfg.MaxConnectionsPerIPOverrides,
+		SendBuffer: cfg.SocketSendBufferBytes, ReceiveBuffer: cfg.SocketReceiveBufferBytes,
+	}
+	for _, l := range cfg.Listeners {
+		options.Listeners = append(options.Listeners,
+			server.Listener{Name: l.Name, Address: l.Address()})
+	}
+	b.server, err = server.Listen(options)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w; find who has it: ss -ltnp", err)
+	}
+	return err
+}
+
+// registration is what clients and brokers learn about this one. A listener without a host is
+// advertised under the machine's name, one on port 0 under the port it got.
+func (b *broker) registration() metastore.Registration {
+	reg := metastore.Registration{Rack: b.cfg.Rack, JMXPort: jmxPort()}
+	for _, l := range b.cfg.AdvertisedListeners {
+		if l.Host == "" {
+			l.Host = machineName()
+		}
+		if bound := b.server.Addr(l.Name); l.Port == 0 && bound != nil {
+			l.Port = bound.Port
+		}
+		protocol, _ := cluster.ParseProtocol(l.Protocol) // the configuration has checked it
+		reg.Endpoints = append(reg.Endpoints, cluster.Endpoint{
+			Listener: l.Name, Protocol: protocol, Host: l.Host, Port: int32(l.Port),
+		})
+	}
+	return reg
+}
+
+func machineName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "localhost"
+	}
+	return name
+}
+
+// jmxPort is the port of a JMX agent, which operators set in JMX_PORT and read in ZooKeeper.
+func jmxPort() int32 {
+	n, err := strconv.ParseInt(os.Getenv("JMX_PORT"), 10, 32)
+	if err != nil {
+		return -1
+	}
+	return int32(n)
+}
+
+func (b *broker) startGroups() {
+	cfg := b.cfg
+	b.groups = coordinator.New(coordinator.Options{
+		Group: group.Config{
+			MinSessionTimeoutMillis:     cfg.GroupMinSessionTimeout.Milliseconds(),
+			MaxSessionTimeoutMillis:     cfg.GroupMaxSessionTimeout.Milliseconds(),
+			MaxSize:                     cfg.GroupMaxSize,
+			InitialRebalanceDelayMillis: cfg.GroupInitialRebalanceDelay.Milliseconds(),
+			OffsetMetadataMaxBytes:      cfg.OffsetMetadataMaxBytes,
+			OffsetsRetentionMillis:      cfg.OffsetsRetention.Milliseconds(),
+			OffsetsCheckIntervalMillis:  cfg.OffsetsRetentionCheckInterval.Milliseconds(),
+		},
+		Partitions: func() int32 {
+			if t := b.store.Image().Topic(cluster.OffsetsTopic); t != nil {
+				return int32(len(t.Partitions))
+			}
+			return int32(cfg.OffsetsTopicPartitions)
+		},
+		Store: &coordinator.HostLog{
+			Host: b.host, RequiredAcks: int16(cfg.OffsetsCommitRequiredAcks),
+			CommitTimeout: cfg.OffsetsCommitTimeout, LoadBufferSize: cfg.OffsetsLoadBufferSize,
+			Codec: record.Codec(cfg.OffsetsTopicCompressionCodec), Log: b.log,
+		},
+		Log: b.log,
+	})
+	b.host.OnLeadership(cluster.OffsetsTopic, b.groups.Follow)
+	b.host.OnTopicsGone(b.groups.TopicsGone)
+}
+
+func (b *broker) handlers() *handler.Handlers {
+	return &handler.Handlers{
+		NodeID: b.id, Host: b.host, Store: b.store,
+		Groups: handler.GroupDeps{
+			Coordinator: b.groups, CreateOffsetsTopic: b.createOffsetsTopic, OldOffsets: b.store,
+		},
+		Fetch: handler.FetchOptions{
+			MaxBytes: b.cfg.FetchMaxBytes, SessionSlots: orNone(b.cfg.FetchSessionCacheSlots),
+		},
+		Log: b.log,
+	}
+}
+
+// orNone says "none" where zero means the default.
+func orNone(n int) int {
+	if n == 0 {
+		return -1
+	}
+	return n
+}
+
+// createOffsetsTopic makes __consumer_offsets when the first group looks for its coordinator.
+func (b *broker) createOffsetsTopic(ctx context.Context) error {
+	cfg := b.cfg
+	result := b.store.CreateTopics(ctx, []metastore.NewTopic{{
+		Name: cluster.OffsetsTopic, Partitions: int32(cfg.OffsetsTopicPartitions),
+		ReplicationFactor: int16(cfg.OffsetsTopicReplicationFactor),
+		Config: map[string]string{
+			"cleanup.policy": "compact", "compression.type": "producer",
+			"segment.bytes": strconv.Itoa(cfg.OffsetsTopicSegmentBytes),
+		},
+	}}, false)[0]
+	if err := result.Err.Err(); err != nil {
+		return fmt.Errorf("create %s: %w: %s", cluster.OffsetsTopic, err, result.Message)
+	}
+	return nil
+}
+
+// alive is the watchdog's question: do the loops that serve still turn?
+func (b *broker) alive(context.Context) error { return nil }
+
+// stop ends the parts in the reverse order of their start: clients, groups, logs, registration. The
+// registration goes last so that the controller never sees a broker that is gone but listed.
+func (b *broker) stop(ctx context.Context) error {
+	var errs []error
+	if b.server != nil {
+		errs = append(errs, b.server.Close(ctx))
+	}
+	if b.groups != nil {
+		b.groups.Close()
+	}
+	if b.host != nil {
+		b.status("flushing the logs")
+		errs = append(errs, b.host.Close())
+	}
+	if b.store != nil {
+		errs = append(errs, b.store.Close(ctx))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,97 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"zkafka/systemd"
+)
+
+// startScript is kafka-server-start.sh: [-daemon] FILE [--override key=value]...
+func startScript(version string) *cobra.Command {
+	return &cobra.Command{
+		Use:                "kafka-server-start.sh [-daemon] FILE [--override key=value]...",
+		Short:              "Run the broker",
+		DisableFlagParsing: true,
+		RunE: func(c *cobra.Command, args []string) error {
+			background, flags, err := parseStart(args)
+			if err != nil {
+				return &exitError{exitFault, err}
+			}
+			if !background {
+				return serve(c.Context(), flags, version)
+			}
+			command := []string{"serve", "--config", flags.file}
+			for _, o := range flags.overrides {
+				command = append(command, "--override", o)
+			}
+			ctx, cancel := context.WithTimeout(c.Context(), time.Minute)
+			defer cancel()
+			_, err = systemd.Spawn(ctx, daemonOutput(), command...)
+			return err
+		},
+	}
+}
+
+var errStartUsage = errors.New(
+	"USAGE: kafka-server-start.sh [-daemon] server.properties [--override property=value]*")
+
+func parseStart(args []string) (background bool, flags *configFlags, err error) {
+	flags = &configFlags{}
+	for i := 0; i < len(args); i++ {
+		switch arg := args[i]; {
+		case arg == "-daemon" && flags.file == "":
+			background = true
+		case arg == "--override" && flags.file != "" && i+1 < len(args):
+			i++
+			flags.overrides = append(flags.overrides, args[i])
+		case len(arg) > 0 && arg[0] != '-' && flags.file == "":
+			flags.file = arg
+		default:
+			return false, nil, errStartUsage
+		}
+	}
+	if flags.file == "" {
+		return false, nil, errStartUsage
+	}
+	return background, flags, nil
+}
+
+// daemonOutput is the file that -daemon writes to: in $LOG_DIR, else where temporary files live.
+func daemonOutput() string {
+	dir := os.Getenv("LOG_DIR")
+	if dir == "" {
+		dir = os.TempDir()
+	}
+	return filepath.Join(dir, "kafkaServer.out")
+}
+
+// stopScript is kafka-server-stop.sh.
+func stopScript() *cobra.Command {
+	return &cobra.Command{
+		Use: "kafka-server-stop.sh", Short: "Stop the broker on this machine",
+		RunE: func(c *cobra.Command, _ []string) error {
+			if systemd.Unit(unit).Active() {
+				return systemd.Unit(unit).Do("stop")
+			}
+			pids := systemd.Serving()
+			if len(pids) == 0 {
+				return &exitError{exitFault, errors.New("No kafka server to stop")}
+			}
+			ctx, cancel := context.WithTimeout(c.Context(), 5*time.Minute)
+			defer cancel()
+			for _, pid := range pids {
+				if err := systemd.Stop(ctx, pid); err != nil &&
+					!errors.Is(err, systemd.ErrNotRunning) {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
