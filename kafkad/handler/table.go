@@ -21,6 +21,7 @@ func init() {
 		0: {raw: (*Handlers).serveProduce},
 		1: {raw: (*Handlers).serveFetch},
 		2: on((*Handlers).handleListOffsets),
+		3: on((*Handlers).handleMetadata),
 
 		8:  on((*Handlers).handleOffsetCommit),
 		9:  on((*Handlers).handleOffsetFetch),
@@ -33,13 +34,18 @@ func init() {
 		16: on((*Handlers).handleListGroups),
 
 		18: on((*Handlers).handleAPIVersions),
+		19: on((*Handlers).handleCreateTopics),
+		20: on((*Handlers).handleDeleteTopics),
 
 		22: on((*Handlers).handleInitProducerID),
 		23: on((*Handlers).handleOffsetForLeaderEpoch),
+		32: on((*Handlers).handleDescribeConfigs),
 		35: on((*Handlers).handleDescribeLogDirs),
+		37: on((*Handlers).handleCreatePartitions),
 
 		42: on((*Handlers).handleDeleteGroups),
 		47: on((*Handlers).handleOffsetDelete),
+		60: on((*Handlers).handleDescribeCluster),
 	}
 }
 

@@ -377,7 +377,7 @@ func (s *Store) grow(ctx context.Context, t *NewPartitions, r *TopicResult, dry 
 		r.fail(storeError(rs[0].Err), "%v", rs[0].Err)
 		return false
 	case rs[1].Err == nil:
-		r.fail(errcode.InvalidTopicException, "The topic '%s' is queued for deletion.", t.Name)
+		r.fail(errcode.InvalidTopicException, "The topic is queued for deletion.")
 		return false
 	}
 	node, err := decodeTopic(t.Name, rs[0].Data)
