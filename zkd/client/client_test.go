@@ -38,7 +38,8 @@ func TestParseServers(t *testing.T) {
 		{in: "a:1//x", bad: true},
 	} {
 		servers, chroot, err := ParseServers(test.in)
-		if (err != nil) != test.bad || !slices.Equal(servers, test.servers) || chroot != test.chroot {
+		if (err != nil) != test.bad || !slices.Equal(servers, test.servers) ||
+			chroot != test.chroot {
 			t.Errorf("%q: %q %q %v", test.in, servers, chroot, err)
 		}
 	}
@@ -270,8 +271,8 @@ func TestBadReplies(t *testing.T) {
 		"wrong xid":         func(f *fakeConn, xid int32) { f.reply(xid+1, 1, proto.ErrOK) },
 		"no body":           func(f *fakeConn, xid int32) { f.reply(xid, 1, proto.ErrOK) },
 		"no header":         func(f *fakeConn, _ int32) { f.send(&proto.ErrorResponse{}) },
-		"huge frame":        func(f *fakeConn, _ int32) { _, _ = f.nc.Write([]byte{0x7f, 0, 0, 0}) },
-		"negative length":   func(f *fakeConn, _ int32) { _, _ = f.nc.Write([]byte{0xff, 0, 0, 0}) },
+		"huge frame":        func(f *fakeConn, _ int32) { f.raw(0x7f, 0, 0, 0) },
+		"negative length":   func(f *fakeConn, _ int32) { f.raw(0xff, 0, 0, 0) },
 		"unasked auth":      func(f *fakeConn, _ int32) { f.reply(proto.XidAuth, 0, proto.ErrOK) },
 		"event, no body":    func(f *fakeConn, _ int32) { f.reply(-1, 0, proto.ErrOK) },
 		"closed connection": func(f *fakeConn, _ int32) { f.close() },
@@ -302,7 +303,9 @@ func TestMultiResults(t *testing.T) {
 	xid := f.request(proto.OpMulti, &req)
 	want := proto.MultiRequest{Ops: []proto.MultiOp{
 		{Type: proto.OpCreate, Body: &proto.CreateRequest{Path: "/k/a", ACL: proto.OpenACL()}},
-		{Type: proto.OpSetData, Body: &proto.SetDataRequest{Path: "/k/b", Data: []byte("x"), Version: 3}},
+		{Type: proto.OpSetData, Body: &proto.SetDataRequest{
+			Path: "/k/b", Data: []byte("x"), Version: 3,
+		}},
 	}}
 	if !reflect.DeepEqual(req, want) {
 		t.Errorf("sent %+v", req)

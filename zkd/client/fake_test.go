@@ -102,7 +102,8 @@ func (s *fakeServer) establish() *fakeConn {
 func (f *fakeConn) grant(id int64, timeoutMillis int32) {
 	f.t.Helper()
 	f.send(&proto.ConnectResponse{
-		Timeout: timeoutMillis, SessionID: id, Passwd: []byte("0123456789abcdef"), HasReadOnly: true,
+		Timeout: timeoutMillis, SessionID: id, Passwd: []byte("0123456789abcdef"),
+		HasReadOnly: true,
 	})
 }
 
@@ -167,6 +168,14 @@ func (f *fakeConn) event(t proto.EventType, path string) {
 	f.t.Helper()
 	f.reply(proto.XidNotification, -1, proto.ErrOK,
 		&proto.WatcherEvent{Type: t, State: proto.StateSyncConnected, Path: path})
+}
+
+// raw writes bytes as they are.
+func (f *fakeConn) raw(b ...byte) {
+	f.t.Helper()
+	if _, err := f.nc.Write(b); err != nil {
+		f.t.Fatal(err)
+	}
 }
 
 func (f *fakeConn) close() { f.nc.Close() }
