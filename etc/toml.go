@@ -14,9 +14,13 @@ import (
 // "admin.serverPort" and serverPort under [admin] are one setting.
 func readTOML(name string, data []byte) (*File, error) {
 	keys := scanTOML(string(data))
+	// The parser lets some of these pass and drops one of the settings.
+	if fault := clash(name, keys); fault != nil {
+		return nil, fault
+	}
 	tree := map[string]any{}
 	if _, err := toml.Decode(string(data), &tree); err != nil {
-		return nil, tomlFault(name, keys, err)
+		return nil, tomlFault(name, err)
 	}
 	f := &File{Name: name}
 	if err := f.flatten("", tree); err != nil {
@@ -107,13 +111,12 @@ func tomlValue(v any) (string, error) {
 	}
 }
 
-// tomlFault turns the parser's error into a fault, and explains the one that only files with
-// upstream's names run into: a name that is both a value and a table.
-func tomlFault(name string, keys []tomlKey, err error) error {
+// clash finds the fault that only files with upstream's names run into: a name that is both a value
+// and a table.
+func clash(name string, keys []tomlKey) error {
 	for _, long := range keys {
 		for _, short := range keys {
-			if short.quoted || long.quoted || short.line == long.line ||
-				!strings.HasPrefix(long.name, short.name+".") {
+			if short.quoted || long.quoted || !strings.HasPrefix(long.name, short.name+".") {
 				continue
 			}
 			return &Fault{File: name, Line: max(long.line, short.line), Key: long.name,
@@ -122,6 +125,11 @@ func tomlFault(name string, keys []tomlKey, err error) error {
 				Hint: fmt.Sprintf("write the longer name in quotes: %q = ...", long.name)}
 		}
 	}
+	return nil
+}
+
+// tomlFault turns the parser's error into a fault.
+func tomlFault(name string, err error) error {
 	var parse toml.ParseError
 	if errors.As(err, &parse) {
 		f := &Fault{File: name, Line: parse.Position.Line, Key: parse.LastKey,
