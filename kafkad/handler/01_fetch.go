@@ -2,9 +2,11 @@ package handler
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"zkafka/kafkad/cluster"
+	"zkafka/kafkad/commitlog"
 	"zkafka/kafkad/errcode"
 	"zkafka/kafkad/host"
 	"zkafka/kafkad/record"
@@ -271,7 +273,12 @@ func (h *Handlers) replyFetch(c *Conn, s *fetchState, fc fetchContext, code errc
 		first := s.sent[i]
 		e.TopicHead([]byte(first.key.name), first.key.id, n)
 		for _, p := range s.sent[i : i+n] {
-			total += h.encodePart(&e, s, p)
+			n, err := encodePart(&e, s, p)
+			if err != nil {
+				// The head says already how much there is: nothing but closing is left.
+				return fmt.Errorf("answer %s-%d: %w", p.topic, p.key.index, p.part.Fault(err))
+			}
+			total += n
 		}
 		e.TopicTail()
 		i += n
@@ -289,18 +296,21 @@ func (h *Handlers) replyFetch(c *Conn, s *fetchState, fc fetchContext, code errc
 }
 
 // encodePart writes one partition and returns how many bytes of records follow from a file.
-func (h *Handlers) encodePart(e *wire.FetchEncoder, s *fetchState, p *fetchPart) (fromFile int) {
+func encodePart(e *wire.FetchEncoder, s *fetchState, p *fetchPart) (fromFile int, err error) {
 	e.PartitionHead(&p.res)
 	switch {
 	case p.inline != nil:
 		e.B = append(e.B, p.inline...)
 	case p.res.RecordsLen > 0:
-		f, off, n := region(p.span)
+		f, off, n := p.span.Region()
+		if n != p.res.RecordsLen {
+			return 0, commitlog.ErrClosed
+		}
 		s.spans = append(s.spans, Span{At: len(e.B), File: f, Offset: off, Len: n})
 		fromFile = n
 	}
 	e.PartitionTail(&p.res)
-	return fromFile
+	return fromFile, nil
 }
 
 // run is how many partitions at the front are of the same topic.

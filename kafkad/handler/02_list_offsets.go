@@ -113,7 +113,7 @@ func notAvailable(version int16) int16 {
 // oldOffsets answers version 0: up to limit offsets, newest first, of segments that were last changed
 // at or before the time. The log end counts as a boundary after the newest segment.
 func oldOffsets(l *commitlog.Log, timestamp int64, limit int, end int64) []int64 {
-	segments := l.SegmentBases()
+	segments := l.Segments()
 	if len(segments) == 0 || limit <= 0 {
 		return []int64{}
 	}

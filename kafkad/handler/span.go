@@ -1,11 +1,6 @@
 package handler
 
-import (
-	"io"
-
-	"zkafka/kafkad/commitlog"
-	"zkafka/kafkad/disk"
-)
+import "io"
 
 // Span is a piece of a file that goes into a reply unchanged: a region of a segment.
 type Span struct {
@@ -20,10 +15,4 @@ type Span struct {
 type SpanFile interface {
 	io.ReaderAt
 	Fd() uintptr
-}
-
-func region(s commitlog.Span) (f disk.File, off int64, n int) {
-	return any(s).(interface {
-		Region() (disk.File, int64, int)
-	}).Region()
 }

@@ -168,6 +168,26 @@ func (h *Host) Close() error {
 	return errors.Join(errs...)
 }
 
+// Alive sends a message through every shard, to show that none of them hangs. Not after Close.
+func (h *Host) Alive(ctx context.Context) error {
+	answers := make(chan struct{}, len(h.shards))
+	for _, s := range h.shards {
+		select {
+		case s.queue <- op{run: func() { answers <- struct{}{} }}:
+		case <-ctx.Done():
+			return fmt.Errorf("shard %d does not take messages: %w", s.index, ctx.Err())
+		}
+	}
+	for range h.shards {
+		select {
+		case <-answers:
+		case <-ctx.Done():
+			return fmt.Errorf("a shard does not answer: %w", ctx.Err())
+		}
+	}
+	return nil
+}
+
 func (h *Host) nowMillis() int64 { return h.opts.Now().UnixMilli() }
 
 func (h *Host) logFor(p *Partition) *zap.Logger {
