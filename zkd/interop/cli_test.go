@@ -86,9 +86,9 @@ delete /r
 quit
 `
 
-// TestPrompt compares our command line with Apache's, command by command, on Apache's server, and
+// TestInteropPrompt compares our command line with Apache's, command by command, on Apache's server, and
 // then on ours.
-func TestPrompt(t *testing.T) {
+func TestInteropPrompt(t *testing.T) {
 	apache := startServer(t, "zookeeper-3.9.4")
 	for _, script := range []string{everyday, recent} {
 		wantOut, wantErr := javaCLI(t, apache, script)
@@ -185,8 +185,9 @@ func diff(got, want string) string {
 	return "got\n\t" + part(g) + "\nApache prints\n\t" + part(w)
 }
 
-// TestOneShot compares exit codes and messages of single commands.
-func TestOneShot(t *testing.T) {
+// TestInteropOneShot compares exit codes and messages of single commands.
+func TestInteropOneShot(t *testing.T) {
+	foreign(t)
 	s := startServer(t, "zkd")
 	for _, args := range [][]string{
 		{"create", "/one", "x"}, {"get", "-s", "/one"}, {"get", "/nope"}, {"frob"}, {"ls"},
@@ -223,9 +224,10 @@ func run(t *testing.T, cmd *exec.Cmd) (out, errs string, code int) {
 	return o.String(), e.String(), cmd.ProcessState.ExitCode()
 }
 
-// TestJavaSession lets Apache's client lose our server and find it again: its session, its
+// TestInteropJavaSession lets Apache's client lose our server and find it again: its session, its
 // ephemeral and its watch must survive.
-func TestJavaSession(t *testing.T) {
+func TestInteropJavaSession(t *testing.T) {
+	foreign(t)
 	s := startServer(t, "zkd")
 	cmd := exec.CommandContext(t.Context(), peer(t), "zkCli", "zookeeper-3.9.4", "-server", s.addr)
 	cmd.Env = append(cmd.Environ(), "PEER_LOG=OFF")
@@ -266,8 +268,9 @@ func TestJavaSession(t *testing.T) {
 	check(t, c.Close(ctx))
 }
 
-// TestJavaExpiry kills Apache's client: its ephemeral goes when the session times out.
-func TestJavaExpiry(t *testing.T) {
+// TestInteropJavaExpiry kills Apache's client: its ephemeral goes when the session times out.
+func TestInteropJavaExpiry(t *testing.T) {
+	foreign(t)
 	s := startServer(t, "zkd")
 	cmd := exec.CommandContext(t.Context(), peer(t), "zkCli", "zookeeper-3.9.4", "-server", s.addr,
 		"-timeout", "2000", "create", "-e", "/java", "x")

@@ -16,8 +16,8 @@ import (
 	"zkafka/zkd/proto"
 )
 
-// TestClient runs our client against our server and against Apache's oldest and newest.
-func TestClient(t *testing.T) {
+// TestInteropClient runs our client against our server and against Apache's oldest and newest.
+func TestInteropClient(t *testing.T) {
 	for _, name := range []string{"zkd", "zookeeper-3.9.4", "zookeeper-3.4.14"} {
 		t.Run(name, func(t *testing.T) {
 			s := startServer(t, name)

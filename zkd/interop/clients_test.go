@@ -51,9 +51,10 @@ func (s *syncBuffer) expect(t *testing.T, text string) {
 	}
 }
 
-// TestKazoo runs testdata/kazoo_check.py with the Python client, against Apache's server too, so
+// TestInteropKazoo runs testdata/kazoo_check.py with the Python client, against Apache's server too, so
 // that the script itself is checked.
-func TestKazoo(t *testing.T) {
+func TestInteropKazoo(t *testing.T) {
+	foreign(t)
 	python := kazoo(t)
 	for _, name := range []string{"zookeeper-3.9.4", "zkd"} {
 		t.Run(name, func(t *testing.T) {
@@ -94,8 +95,8 @@ type quiet struct{}
 
 func (quiet) Printf(string, ...any) {}
 
-// TestGoZookeeper runs the Go community's client.
-func TestGoZookeeper(t *testing.T) {
+// TestInteropGoZookeeper runs the Go community's client.
+func TestInteropGoZookeeper(t *testing.T) {
 	for _, name := range []string{"zookeeper-3.9.4", "zkd"} {
 		t.Run(name, func(t *testing.T) { goZookeeper(t, startServer(t, name)) })
 	}

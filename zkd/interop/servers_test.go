@@ -61,10 +61,24 @@ type server struct {
 	out  *bytes.Buffer
 }
 
+// foreign skips a test that needs more than Go where that is not to be had.
+func foreign(t testing.TB) {
+	t.Helper()
+	if os.Getenv("INTEROP_GO_ONLY") != "" {
+		t.Skip("INTEROP_GO_ONLY is set: Java, Maven or Python is missing")
+	}
+}
+
 // startServer starts a server on a free port with an empty data directory and waits until it
 // serves.
 func startServer(t testing.TB, name string, extra ...string) *server {
 	t.Helper()
+	if name != "zkd" {
+		foreign(t)
+		if testing.Short() {
+			t.Skip("-short: not against Apache's servers")
+		}
+	}
 	s := &server{t: t, name: name, dir: t.TempDir()}
 	port := freePort(t)
 	s.addr = fmt.Sprintf("127.0.0.1:%d", port)
