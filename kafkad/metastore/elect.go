@@ -76,6 +76,7 @@ func (s *Store) registeredStatus() {
 	im := s.Image()
 	text := fmt.Sprintf("registered as broker %d; controller is broker %d", s.opts.BrokerID,
 		im.ControllerID)
+	phase := Registered
 	switch im.ControllerID {
 	case s.opts.BrokerID:
 		text = fmt.Sprintf("registered as broker %d, controller of cluster %s", s.opts.BrokerID,
@@ -83,9 +84,10 @@ func (s *Store) registeredStatus() {
 	case cluster.NoController:
 		text = fmt.Sprintf("registered as broker %d; no controller", s.opts.BrokerID)
 	default:
+		phase = Stranded
 		text += ", which this version cannot follow: it must be the only broker"
 	}
-	s.setStatus(Status{Registered, text})
+	s.setStatus(Status{phase, text})
 }
 
 // stepDown ends a term in memory.

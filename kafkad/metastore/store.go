@@ -62,6 +62,7 @@ const (
 	WaitingForZooKeeper Phase = iota // no connection: retrying
 	WaitingForID                     // somebody else holds our broker.id
 	Registered                       // registered; controller known
+	Stranded                         // registered, but a broker we cannot follow is controller
 	Closed
 )
 

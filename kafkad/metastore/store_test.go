@@ -376,3 +376,76 @@ func TestInteropConsumerOffsets(t *testing.T) {
 		}
 	})
 }
+
+// A broker that another one controls says so, touches nothing, and takes over when it may.
+func TestInteropOtherController(t *testing.T) {
+	onEach(t, func(t *testing.T, connect string) {
+		openBroker(t, connect, nil).shut(t)
+		other := dial(t, connect)
+		_, err := other.Create(t.Context(), "/controller", encodeController(7, 1), proto.OpenACL(),
+			proto.ModeEphemeral)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := startBroker(t, connect, nil)
+		st := b.Status()
+		if st.Phase != Stranded || !strings.Contains(st.Text, "controller is broker 7") ||
+			!strings.Contains(st.Text, "must be the only broker") {
+			t.Errorf("status %v", st)
+		}
+		if b.IsController() || b.Image().ControllerID != 7 {
+			t.Error("took another broker's term for its own")
+		}
+		if err := other.Delete(t.Context(), "/controller", -1); err != nil {
+			t.Fatal(err)
+		}
+		err = b.Await(t.Context(), func(im *cluster.Image) bool { return im.ControllerID == 1 })
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// Somebody who takes the controller's epoch ends its term at the next write, and the state in
+// ZooKeeper stays as that other one left it.
+func TestInteropFencedWrite(t *testing.T) {
+	onEach(t, func(t *testing.T, connect string) {
+		b := startBroker(t, connect, nil)
+		c := dial(t, connect)
+		if _, err := c.Set(t.Context(), "/controller_epoch", []byte("5"), -1); err != nil {
+			t.Fatal(err)
+		}
+		oldTool(t, c, "t", 1)
+		err := b.Await(t.Context(), func(im *cluster.Image) bool {
+			p := im.Partition("t", 0)
+			return p != nil && p.ControllerEpoch == 6
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := mustGet(t, c, "/controller_epoch"); string(got) != "6" {
+			t.Errorf("controller epoch %s", got)
+		}
+	})
+}
+
+func TestInteropPreferredElectionNode(t *testing.T) {
+	onEach(t, func(t *testing.T, connect string) {
+		b := startBroker(t, connect, nil)
+		b.create(t, NewTopic{Name: "t", Partitions: 1, ReplicationFactor: 1})
+		c := dial(t, connect)
+		for _, data := range []string{
+			`{"version":1,"partitions":[{"topic":"t","partition":0},{"topic":"x","partition":0}]}`,
+			`nonsense`, ``,
+		} {
+			path := "/admin/preferred_replica_election"
+			if _, err := c.Create(t.Context(), path, []byte(data), proto.OpenACL(), 0); err != nil {
+				t.Fatal(err)
+			}
+			awaitNoNode(t, c, path)
+		}
+		if p := b.Image().Partition("t", 0); p.LeaderEpoch != 0 {
+			t.Errorf("an election nobody needed: %+v", p)
+		}
+	})
+}
