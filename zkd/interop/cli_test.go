@@ -86,8 +86,8 @@ delete /r
 quit
 `
 
-// TestInteropPrompt compares our command line with Apache's, command by command, on Apache's server, and
-// then on ours.
+// TestInteropPrompt compares our command line with Apache's, command by command, on Apache's
+// server, and then on ours.
 func TestInteropPrompt(t *testing.T) {
 	apache := startServer(t, "zookeeper-3.9.4")
 	for _, script := range []string{everyday, recent} {
@@ -183,6 +183,54 @@ func diff(got, want string) string {
 		return strings.Join(l[max(0, min(i, len(l))-3):min(i+4, len(l))], "\n\t")
 	}
 	return "got\n\t" + part(g) + "\nApache prints\n\t" + part(w)
+}
+
+// old is what the shell of a client of 3.4 understands.
+const old = `ls /
+create /a one
+create -s -e /a/s- x
+get /a
+set /a two 0
+set /a three 0
+ls2 /a
+stat /a true
+set /a four
+getAcl /a
+setAcl /a world:anyone:cdrw
+addauth digest u:p
+create /a/mine x auth::cdrwa
+getAcl /a/mine
+sync /a
+delete /a
+rmr /a
+ls /
+quit
+`
+
+// TestInteropOldJava runs a Java client of 3.4, the one inside Kafka 1.0, on Apache's server and
+// ours.
+func TestInteropOldJava(t *testing.T) {
+	var want string
+	for _, name := range []string{"zookeeper-3.9.4", "zkd"} {
+		s := startServer(t, name)
+		cmd := exec.CommandContext(t.Context(), peer(t), "zookeeper-shell", "kafka-1.0.0", s.addr)
+		cmd.Stdin = strings.NewReader(old)
+		cmd.Env = append(cmd.Environ(), "TZ=UTC", "PEER_LOG=OFF")
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", name, err, out)
+		}
+		got := normal(s, string(out))
+		if want == "" {
+			want = got
+		}
+		if got != want {
+			t.Errorf("on %s\n%s", name, diff(got, want))
+		}
+		if !strings.Contains(got, "[zookeeper]") || !strings.Contains(got, "\none\n") {
+			t.Errorf("the shell printed\n%s", got)
+		}
+	}
 }
 
 // TestInteropOneShot compares exit codes and messages of single commands.

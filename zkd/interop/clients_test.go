@@ -51,8 +51,8 @@ func (s *syncBuffer) expect(t *testing.T, text string) {
 	}
 }
 
-// TestInteropKazoo runs testdata/kazoo_check.py with the Python client, against Apache's server too, so
-// that the script itself is checked.
+// TestInteropKazoo runs testdata/kazoo_check.py with the Python client, against Apache's server
+// too, so that the script itself is checked.
 func TestInteropKazoo(t *testing.T) {
 	foreign(t)
 	python := kazoo(t)
