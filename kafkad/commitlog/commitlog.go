@@ -41,6 +41,7 @@ type Config struct {
 	RetentionMs        int64 // retention.ms, -1 for ever
 	RetentionBytes     int64 // retention.bytes, -1 without limit
 	Delete             bool  // cleanup.policy contains delete
+	Compact            bool  // cleanup.policy contains compact
 	FlushMessages      int64 // flush.messages
 	FlushMs            int64 // flush.ms
 	FileDeleteDelayMs  int64 // file.delete.delay.ms

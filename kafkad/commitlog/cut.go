@@ -49,9 +49,6 @@ func (l *Log) truncate(to int64) error {
 	}
 	l.mark.Store(min(l.mark.Load(), to))
 	l.setEpochs(cutEpochs(l.Epochs(), l.Start(), to))
-	l.snapshots = slices.DeleteFunc(l.snapshots, func(o int64) bool {
-		return o > to && l.dropSnapshot(o)
-	})
 	return l.loadProducers()
 }
 
@@ -61,6 +58,13 @@ func (l *Log) cutSegment(i int, at, to int64) error {
 	defer l.rebuilding.Unlock()
 	s := (*l.segs.Load())[i]
 	if err := l.dir.index.DropFrom(l.key, s.Base, to); err != nil {
+		return err
+	}
+	// A snapshot that came back would look newer than the batches written in its place.
+	l.snapshots = slices.DeleteFunc(l.snapshots, func(o int64) bool {
+		return o > to && l.dropSnapshot(o)
+	})
+	if err := l.fs.SyncDir(l.path); err != nil {
 		return err
 	}
 	// Newest first; and the cut is synced, so that bytes cut off cannot come back behind new ones.
@@ -109,7 +113,7 @@ func (l *Log) TruncateAndStartAt(offset int64) error {
 		return storage("truncate", err)
 	}
 	if err := l.restartAt(offset); err != nil {
-		return storage("truncate", err)
+		return l.fail(storage("truncate", err))
 	}
 	l.mark.Store(offset)
 	l.producers.Reset()
@@ -147,12 +151,18 @@ func (l *Log) restartAt(offset int64) error {
 
 // discard renames a segment out of the way, to be unlinked later, and drops its index.
 func (l *Log) discard(s *seg) error {
+	if err := l.dir.index.DropSegment(l.key, s.Base); err != nil {
+		return err
+	}
+	if err := l.dropIndexFiles(s.Base); err != nil {
+		return err
+	}
 	to, err := s.Rename(segment.DeletedSuffix)
 	if err != nil {
 		return err
 	}
 	l.dir.discard(to, l.config.Load().FileDeleteDelayMs)
-	return errors.Join(l.dropIndexFiles(s.Base), l.dir.index.DropSegment(l.key, s.Base))
+	return nil
 }
 
 // Retain removes old segments by retention.ms, retention.bytes and log start, none that reaches
@@ -174,23 +184,24 @@ func (l *Log) Retain(nowMs, highWatermark int64) (int, error) {
 		}
 	}
 	segs := *l.segs.Load()
-	for i, s := range segs[:n] {
-		if err := l.discard(s); err != nil {
-			return i, storage("delete segment", err)
+	done := 0
+	for ; done < n; done++ {
+		if err = l.discard(segs[done]); err != nil {
+			break
 		}
 		l.snapshots = slices.DeleteFunc(l.snapshots, func(o int64) bool {
-			return o == s.Base && l.dropSnapshot(o)
+			return o == segs[done].Base && l.dropSnapshot(o)
 		})
 	}
-	kept := slices.Clone(segs[n:])
-	l.segs.Store(&kept)
-	l.raiseStart(kept[0].Base)
-	for _, s := range segs[:n] {
-		if err := s.Release(); err != nil {
-			return n, storage("close "+s.Path(), err)
-		}
+	l.publish(segs[done:])
+	l.raiseStart(segs[done].Base)
+	for _, s := range segs[:done] {
+		err = errors.Join(err, s.Release())
 	}
-	return n, nil
+	if err != nil {
+		return done, storage("delete segment", err)
+	}
+	return done, nil
 }
 
 // expired is the number of oldest segments that no rule keeps.

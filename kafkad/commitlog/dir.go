@@ -10,12 +10,12 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"zkafka/kafkad/disk"
 	"zkafka/kafkad/index"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/zap"
 )
 
@@ -39,6 +39,7 @@ type Dir struct {
 	trash []trash
 
 	checkpointing sync.Mutex // one Checkpoint at a time
+	closed        atomic.Bool
 }
 
 // checkpoints are the three files of offsets.
@@ -234,7 +235,7 @@ func (d *Dir) SetMeta(m Meta) error {
 }
 
 // Usage is the space of the file system that holds the directory.
-func (d *Dir) Usage() (vfs.DiskUsage, error) { return d.fs.GetDiskUsage(d.path) }
+func (d *Dir) Usage() (disk.Usage, error) { return d.fs.GetDiskUsage(d.path) }
 
 // Existing lists the partitions whose directories exist, sorted by topic and partition.
 func (d *Dir) Existing() []TP {
@@ -459,6 +460,9 @@ func (d *Dir) onDisk(tp TP) (point, start, mark int64, listed bool) {
 // shutdown file with the broker's epoch (-1 if unknown). No Log may be used any more. After an error
 // the next start recovers as after a crash.
 func (d *Dir) Close(brokerEpoch int64) error {
+	if d.closed.Swap(true) {
+		return fmt.Errorf("directory %s: %w", d.path, ErrClosed)
+	}
 	err := d.close(brokerEpoch)
 	return errors.Join(err, d.lock.Close())
 }
@@ -466,21 +470,24 @@ func (d *Dir) Close(brokerEpoch int64) error {
 func (d *Dir) close(brokerEpoch int64) error {
 	logs := d.open()
 	if err := d.finish(logs); err != nil {
+		for _, l := range logs {
+			l.release()
+		}
 		d.index.Abandon()
 		return storage("close "+d.path, err)
 	}
 	if err := d.index.Close(); err != nil {
 		return storage("close index of "+d.path, err)
 	}
+	// The recovery points, and then the mark, promise that all of the above is on disk.
+	if err := d.fs.SyncAll(d.path); err != nil {
+		return storage("sync "+d.path, err)
+	}
 	if err := d.writeCheckpoints(logs); err != nil {
 		return err
 	}
 	for _, l := range logs {
 		l.release()
-	}
-	// The mark promises that all of the above is on disk, the index included.
-	if err := d.fs.SyncAll(d.path); err != nil {
-		return storage("sync "+d.path, err)
 	}
 	if err := replaceFile(d.fs, d.path, cleanFile, encodeClean(brokerEpoch)); err != nil {
 		return storage("write "+cleanFile, err)
@@ -513,6 +520,9 @@ func (d *Dir) finish(logs []*Log) error {
 // Abandon lets go of the lock, the index and the files without writing anything, as a killed process
 // would; for tests and for a directory that failed.
 func (d *Dir) Abandon() {
+	if d.closed.Swap(true) {
+		return
+	}
 	for _, l := range d.open() {
 		l.release()
 	}

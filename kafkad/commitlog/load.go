@@ -359,6 +359,7 @@ func (l *Log) reindex(s *seg) error {
 func (l *Log) recover(point int64) error {
 	segs := *l.segs.Load()
 	after := segs[0].Base - 1
+	l.forgetEpochs(point)
 	for i, s := range segs {
 		last := i == len(segs)-1
 		if !last && segs[i+1].Base <= point {
@@ -371,6 +372,10 @@ func (l *Log) recover(point int64) error {
 		}
 		l.end.Store(end)
 		after = max(after, end-1)
+		if bad == nil && !last && l.hole(s, end, segs[i+1].Base) {
+			bad = fmt.Errorf("segment %d ends at %d, the next begins at %d", s.Base, end,
+				segs[i+1].Base)
+		}
 		if bad != nil {
 			l.dir.log.Warn("log is cut at the first bad batch", zap.String("TOPIC", l.tp.Topic),
 				zap.Int32("PARTITION", l.tp.Partition), zap.Int64("offset", end), zap.Error(bad))
@@ -389,6 +394,63 @@ func (l *Log) recover(point int64) error {
 	l.entriesDirty.Store(true)
 	l.nameDirty.Store(true)
 	return nil
+}
+
+// forgetEpochs drops the epochs from the recovery point on: the file may tell of bytes that were cut
+// since. The batches themselves will tell them again.
+func (l *Log) forgetEpochs(point int64) {
+	entries := l.Epochs()
+	n := len(entries)
+	for n > 0 && entries[n-1].Start >= point {
+		n--
+	}
+	if n < len(entries) {
+		l.setEpochs(slices.Clone(entries[:n]))
+	}
+}
+
+// relearnEpochs reads the epochs of the oldest batches when the cache begins after them: the log start
+// was raised, and the cache cut there, but the crash came before the log start's checkpoint.
+func (l *Log) relearnEpochs() error {
+	known, until := l.Epochs(), l.End()
+	if len(known) > 0 {
+		until = known[0].Start
+	}
+	if l.dir.clean || until <= l.Start() {
+		return nil
+	}
+	var learned []EpochEntry
+	v := l.view()
+	for i := v.segment(l.Start()); i < len(v.segs) && v.segs[i].Base < until; i++ {
+		err := v.segs[i].Scan(0, v.limit(i), func(_ int64, m *record.Meta) bool {
+			if m.LeaderEpoch < 0 || m.BaseOffset >= until {
+				return false
+			}
+			if m.LastOffset >= l.Start() {
+				learned = withEpoch(learned, m.LeaderEpoch, max(m.BaseOffset, l.Start()))
+			}
+			return true
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, e := range known {
+		learned = withEpoch(learned, e.Epoch, e.Start)
+	}
+	if !slices.Equal(learned, known) {
+		l.setEpochs(learned)
+	}
+	return nil
+}
+
+// hole says that the power cut took the end of a segment, but not the name of the next one. Only
+// compaction leaves such gaps too.
+func (l *Log) hole(s *seg, end, next int64) bool {
+	if l.config.Load().Compact {
+		return s.Size() == 0
+	}
+	return end != next
 }
 
 // recoverSegment checks one segment. Bytes below the recovery point are durable, so the check begins
@@ -453,32 +515,46 @@ func (l *Log) dropIndexFiles(base int64) error {
 // cutAfter removes the segments after number i, newest first so that a crash leaves no gap.
 func (l *Log) cutAfter(i int) error {
 	segs := *l.segs.Load()
-	for k := len(segs) - 1; k > i; k-- {
-		if err := l.remove(segs[k]); err != nil {
-			return err
+	k := len(segs) - 1
+	var err error
+	for ; k > i; k-- {
+		if err = l.unlink(segs[k]); err != nil {
+			break
 		}
 	}
-	if i+1 < len(segs) {
-		if err := l.fs.SyncDir(l.path); err != nil {
-			return err
-		}
+	l.publish(segs[:k+1])
+	for _, s := range segs[k+1:] {
+		err = errors.Join(err, s.Release())
 	}
-	kept := slices.Clone(segs[:i+1])
-	l.turn.Add(1)
-	l.segs.Store(&kept)
-	l.turn.Add(1)
+	if err == nil && i+1 < len(segs) {
+		err = l.fs.SyncDir(l.path)
+	}
+	if err != nil {
+		return l.fail(storage("remove segments", err))
+	}
 	return nil
 }
 
-// remove unlinks a segment at once; its index goes too.
-func (l *Log) remove(s *seg) error {
-	if err := l.fs.Remove(s.Path()); err != nil && !errors.Is(err, os.ErrNotExist) {
+// publish shows readers another list of segments.
+func (l *Log) publish(segs []*seg) {
+	segs = slices.Clone(segs)
+	l.turn.Add(1)
+	l.segs.Store(&segs)
+	l.turn.Add(1)
+}
+
+// unlink removes a segment's files at once; its index goes too.
+func (l *Log) unlink(s *seg) error {
+	if err := l.dir.index.DropSegment(l.key, s.Base); err != nil {
 		return err
 	}
 	if err := l.dropIndexFiles(s.Base); err != nil {
 		return err
 	}
-	return errors.Join(l.dir.index.DropSegment(l.key, s.Base), s.Release())
+	if err := l.fs.Remove(s.Path()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // settle brings start, high watermark, epochs and producers in line with the segments.
@@ -495,6 +571,9 @@ func (l *Log) settle(start, mark int64) error {
 		if cut := cutEpochs(e, l.Start(), l.End()); !slices.Equal(cut, e) {
 			l.setEpochs(cut)
 		}
+	}
+	if err := l.relearnEpochs(); err != nil {
+		return err
 	}
 	l.point.Store(l.Flushed())
 	if err := l.loadProducers(); err != nil {

@@ -528,13 +528,12 @@ func (l *Log) finished() error {
 // prepareCheckpoint replaces the epoch file if the cache changed, and allows the recovery point to
 // move up after that: recovery learns epochs only from the batches behind it.
 func (l *Log) prepareCheckpoint() error {
+	l.flushing.Lock()
+	defer l.flushing.Unlock()
 	point := l.Flushed()
 	if !l.closed.Load() && l.epochsDirty.Swap(false) {
 		if err := replaceFile(l.fs, l.path, epochFile, encodeEpochs(l.Epochs())); err != nil {
 			l.epochsDirty.Store(true)
-			if l.closed.Load() {
-				return nil // deleted meanwhile
-			}
 			return err
 		}
 	}

@@ -13,6 +13,9 @@ import (
 // Category is the write category of all our files; pebble only counts by it.
 const Category vfs.DiskWriteCategory = "kafkad-log"
 
+// Usage is the space of a file system.
+type Usage = vfs.DiskUsage
+
 // InvalidFd is what Fd returns for a file without a descriptor.
 const InvalidFd = vfs.InvalidFd
 
