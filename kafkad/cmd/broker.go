@@ -194,16 +194,18 @@ func (b *broker) startGroups() {
 }
 
 func (b *broker) handlers() *handler.Handlers {
-	return &handler.Handlers{
+	h := &handler.Handlers{
 		NodeID: b.id, Host: b.host, Store: b.store,
-		Groups: handler.GroupDeps{
-			Coordinator: b.groups, CreateOffsetsTopic: b.createOffsetsTopic, OldOffsets: b.store,
-		},
+		Meta: handler.MetaDeps{Config: b.cfg, Topics: b.store},
 		Fetch: handler.FetchOptions{
 			MaxBytes: b.cfg.FetchMaxBytes, SessionSlots: orNone(b.cfg.FetchSessionCacheSlots),
 		},
 		Log: b.log,
 	}
+	h.Groups = handler.GroupDeps{
+		Coordinator: b.groups, CreateOffsetsTopic: h.CreateOffsetsTopic, OldOffsets: b.store,
+	}
+	return h
 }
 
 // orNone says "none" where zero means the default.
@@ -214,25 +216,8 @@ func orNone(n int) int {
 	return n
 }
 
-// createOffsetsTopic makes __consumer_offsets when the first group looks for its coordinator.
-func (b *broker) createOffsetsTopic(ctx context.Context) error {
-	cfg := b.cfg
-	result := b.store.CreateTopics(ctx, []metastore.NewTopic{{
-		Name: cluster.OffsetsTopic, Partitions: int32(cfg.OffsetsTopicPartitions),
-		ReplicationFactor: int16(cfg.OffsetsTopicReplicationFactor),
-		Config: map[string]string{
-			"cleanup.policy": "compact", "compression.type": "producer",
-			"segment.bytes": strconv.Itoa(cfg.OffsetsTopicSegmentBytes),
-		},
-	}}, false)[0]
-	if err := result.Err.Err(); err != nil {
-		return fmt.Errorf("create %s: %w: %s", cluster.OffsetsTopic, err, result.Message)
-	}
-	return nil
-}
-
 // alive is the watchdog's question: do the loops that serve still turn?
-func (b *broker) alive(context.Context) error { return nil }
+func (b *broker) alive(ctx context.Context) error { return b.host.Alive(ctx) }
 
 // stop ends the parts in the reverse order of their start: clients, groups, logs, registration. The
 // registration goes last so that the controller never sees a broker that is gone but listed.
