@@ -32,8 +32,8 @@ type Result struct {
 	Changes []Change
 }
 
-// Apply performs a transaction. It takes what it keeps: data is copied, so txn may point into a
-// buffer that the caller reuses.
+// Apply performs a transaction. Data and ACLs are copied, so that those of txn may point into a
+// buffer that the caller reuses; the string of a path is kept.
 //
 // A transaction whose effect the tree already shows (replay over a fuzzy snapshot) does no harm:
 // the error in the result then says what was met, and has no meaning to the caller of a replay.

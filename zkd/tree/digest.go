@@ -36,9 +36,7 @@ func DigestPrefix(path string, data []byte) uint32 {
 	if path == RootPath {
 		path = ""
 	}
-	var buf [256]byte
-	crc := crc32.ChecksumIEEE(append(buf[:0], path...))
-	return crc32.Update(crc, crc32.IEEETable, data)
+	return crc32.Update(crcShort(0, path), crc32.IEEETable, data)
 }
 
 // DigestWith completes the share of a node from its DigestPrefix.
@@ -56,8 +54,38 @@ func DigestWith(path string, prefix uint32, s *proto.StatPersisted) uint32 {
 	binary.BigEndian.PutUint32(buf[44:], uint32(s.Cversion))
 	binary.BigEndian.PutUint32(buf[48:], uint32(s.Aversion))
 	binary.BigEndian.PutUint64(buf[52:], uint64(s.EphemeralOwner))
-	return crc32.Update(prefix, crc32.IEEETable, buf[:])
+	return crcShort(prefix, buf[:])
 }
+
+// crcShort is crc32.Update for paths and stats, which would have to move to the heap to be given to
+// the assembly that Update calls. It takes eight bytes at a time.
+func crcShort[T string | []byte](crc uint32, b T) uint32 {
+	crc = ^crc
+	for len(b) >= 8 {
+		crc ^= uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
+		crc = slicing[7][crc&0xff] ^ slicing[6][crc>>8&0xff] ^
+			slicing[5][crc>>16&0xff] ^ slicing[4][crc>>24] ^
+			slicing[3][b[4]] ^ slicing[2][b[5]] ^ slicing[1][b[6]] ^ slicing[0][b[7]]
+		b = b[8:]
+	}
+	for i := range len(b) {
+		crc = slicing[0][byte(crc)^b[i]] ^ crc>>8
+	}
+	return ^crc
+}
+
+// slicing[n][b] is the remainder of byte b with n zero bytes behind it.
+var slicing = func() (t [8][256]uint32) {
+	t[0] = *crc32.IEEETable
+	for i := range 256 {
+		crc := t[0][i]
+		for n := 1; n < 8; n++ {
+			crc = t[0][byte(crc)] ^ crc>>8
+			t[n][i] = crc
+		}
+	}
+	return t
+}()
 
 // Digest is the node's share of the tree digest.
 func (n *Node) Digest() uint32 { return n.digest }
