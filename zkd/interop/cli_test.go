@@ -94,9 +94,6 @@ func TestInteropPrompt(t *testing.T) {
 		wantOut, wantErr := javaCLI(t, apache, script)
 		ours := startServer(t, "zkd")
 		for _, s := range []*server{apache, ours} {
-			if s == ours && script == recent {
-				continue
-			}
 			gotOut, gotErr := ourCLI(t, s, script)
 			if gotOut != wantOut {
 				t.Errorf("output on %s\n%s", s.name, diff(gotOut, wantOut))
@@ -105,14 +102,12 @@ func TestInteropPrompt(t *testing.T) {
 				t.Errorf("errors on %s\n%s", s.name, diff(gotErr, wantErr))
 			}
 		}
-		if script == everyday { // and Apache's command line on our server
-			gotOut, gotErr := javaCLI(t, ours, script)
-			if gotOut != wantOut {
-				t.Errorf("output of Apache's zkCli on zkd\n%s", diff(gotOut, wantOut))
-			}
-			if gotErr != wantErr {
-				t.Errorf("errors of Apache's zkCli on zkd\n%s", diff(gotErr, wantErr))
-			}
+		gotOut, gotErr := javaCLI(t, ours, script) // and Apache's command line on our server
+		if gotOut != wantOut {
+			t.Errorf("output of Apache's zkCli on zkd\n%s", diff(gotOut, wantOut))
+		}
+		if gotErr != wantErr {
+			t.Errorf("errors of Apache's zkCli on zkd\n%s", diff(gotErr, wantErr))
 		}
 	}
 }
@@ -183,6 +178,17 @@ func diff(got, want string) string {
 		return strings.Join(l[max(0, min(i, len(l))-3):min(i+4, len(l))], "\n\t")
 	}
 	return "got\n\t" + part(g) + "\nApache prints\n\t" + part(w)
+}
+
+// TestInteropTerminal types at our prompt in a real terminal: editing, history, completion, events.
+func TestInteropTerminal(t *testing.T) {
+	foreign(t)
+	s := startServer(t, "zkd")
+	cmd := exec.CommandContext(timeout(t), "python3", "testdata/prompt_check.py", zkdBinary(t),
+		s.addr)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
 }
 
 // old is what the shell of a client of 3.4 understands.

@@ -445,9 +445,6 @@ func testNewer(t *testing.T, s *server) {
 		t.Errorf("create2: %q, %+v", p, st)
 	}
 	check(t, c.Delete(ctx, "/newer", -1))
-	if s.name == "zkd" {
-		return
-	}
 	who, err := c.WhoAmI(ctx)
 	check(t, err)
 	if len(who) != 1 || who[0].AuthScheme != "ip" || who[0].User != "127.0.0.1" {
