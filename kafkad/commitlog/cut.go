@@ -49,7 +49,7 @@ func (l *Log) truncate(to int64) error {
 	}
 	l.mark.Store(min(l.mark.Load(), to))
 	l.setEpochs(cutEpochs(l.Epochs(), l.Start(), to))
-	return l.loadProducers()
+	return l.loadProducers(false)
 }
 
 // cutSegment cuts segment i at the position and removes those after it.

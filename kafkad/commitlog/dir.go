@@ -35,6 +35,7 @@ type Dir struct {
 	meta  Meta
 	found map[TP]bool
 	logs  map[TP]*Log
+	gone  map[TP]bool // deleted, but a power cut might bring them back
 	rng   *rand.Rand
 	trash []trash
 
@@ -57,6 +58,7 @@ type trash struct {
 // whether the last stop was clean. Logs are opened by Open.
 func OpenDir(o Options) (*Dir, error) {
 	d := &Dir{fs: o.FS, path: o.Path, log: o.Log, logs: map[TP]*Log{}, found: map[TP]bool{},
+		gone:      map[TP]bool{},
 		lastEpoch: -1, rng: rand.New(rand.NewPCG(o.Seed, uint64(time.Now().UnixNano())))}
 	if d.fs == nil {
 		d.fs = disk.Real()
@@ -336,6 +338,7 @@ func (d *Dir) forget(l *Log) {
 	if d.logs[l.tp] == l {
 		delete(d.logs, l.tp)
 		delete(d.found, l.tp)
+		d.gone[l.tp] = true
 	}
 }
 

@@ -72,10 +72,30 @@ func (l *Log) create() error {
 			return err
 		}
 	}
+	if err := d.bury(l.tp); err != nil {
+		return err
+	}
 	if err := l.fs.MkdirAll(l.path, 0o755); err != nil {
 		return err
 	}
 	return l.begin(nil, 0)
+}
+
+// bury makes sure that a deleted partition does not come back in place of the new one of its name.
+func (d *Dir) bury(tp TP) error {
+	d.mu.Lock()
+	gone := d.gone[tp]
+	d.mu.Unlock()
+	if !gone {
+		return nil
+	}
+	if err := d.fs.SyncDir(d.path); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.gone, tp)
+	return nil
 }
 
 // scanDir finds the segments and snapshots and removes what unfinished work left.
@@ -576,14 +596,14 @@ func (l *Log) settle(start, mark int64) error {
 		return err
 	}
 	l.point.Store(l.Flushed())
-	if err := l.loadProducers(); err != nil {
+	if err := l.loadProducers(l.dir.clean); err != nil {
 		return err
 	}
 	return l.tidySnapshots()
 }
 
 // loadProducers makes the producer state as of End: the newest good snapshot, then the batches after it.
-func (l *Log) loadProducers() error {
+func (l *Log) loadProducers(clean bool) error {
 	l.producers.Reset()
 	from := l.Start()
 	found := false
@@ -607,7 +627,7 @@ func (l *Log) loadProducers() error {
 		}
 		l.snapshots = l.snapshots[:n]
 	}
-	if !found && l.dir.clean {
+	if !found && clean {
 		// Upstream too does not read a whole log that a clean stop left without snapshots.
 		from = max(from, l.ActiveBase())
 	}
