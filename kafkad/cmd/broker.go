@@ -8,10 +8,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+	"time"
 
 	"go.uber.org/zap"
 
 	"zkafka/kafkad/cluster"
+	"zkafka/kafkad/commitlog"
 	"zkafka/kafkad/config"
 	"zkafka/kafkad/coordinator"
 	"zkafka/kafkad/group"
@@ -40,8 +42,7 @@ type broker struct {
 }
 
 func (b *broker) start(ctx context.Context) error {
-	b.status("locking the log directories")
-	dirs, err := host.OpenDirs(b.cfg.LogDirs, nil, b.log)
+	dirs, err := b.lock(ctx)
 	if err != nil {
 		return err
 	}
@@ -69,6 +70,30 @@ func (b *broker) start(ctx context.Context) error {
 		zap.String("cluster", b.store.ClusterID()), systemd.MessageID(systemd.EventRegistered))
 	b.server.Serve(b.handlers())
 	return nil
+}
+
+// lockPatience is how long a start waits for the process that holds the log directories: one that
+// was killed lets go only when the kernel has taken its memory apart.
+const lockPatience = 10 * time.Second
+
+func (b *broker) lock(ctx context.Context) (*host.DirSet, error) {
+	b.status("locking the log directories")
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	patience, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	for {
+		dirs, err := host.OpenDirs(b.cfg.LogDirs, nil, b.log)
+		if !errors.Is(err, commitlog.ErrLocked) {
+			return dirs, err
+		}
+		b.status("waiting for another process to let go of the log directories")
+		select {
+		case <-patience.Done():
+			return nil, fmt.Errorf("%w: is another broker running?", err)
+		case <-tick.C:
+		}
+	}
 }
 
 // connect waits for ZooKeeper and settles who this broker is.
