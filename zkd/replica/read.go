@@ -85,9 +85,17 @@ func (m *Machine) readBody(c *Conn, op proto.Op) proto.Err {
 	return errUnknownOp
 }
 
+// find looks a znode up for a read. Upstream's table of nodes has the root under the empty path too.
+func (m *Machine) find(path string) (*tree.Node, bool) {
+	if path == "" {
+		path = tree.RootPath
+	}
+	return m.tree.Get(path)
+}
+
 // readable finds a znode that the connection may read.
 func (m *Machine) readable(c *Conn, path string) (*tree.Node, proto.Err) {
-	n, ok := m.tree.Get(path)
+	n, ok := m.find(path)
 	if !ok {
 		return nil, proto.ErrNoNode
 	}
@@ -129,7 +137,7 @@ func (m *Machine) exists(c *Conn) proto.Err {
 	if strings.IndexByte(path, 0) >= 0 {
 		return proto.ErrBadArguments
 	}
-	n, ok := m.tree.Get(path)
+	n, ok := m.find(path)
 	if !ok {
 		if watch {
 			m.watches.AddData(strings.Clone(path), c)
@@ -182,7 +190,7 @@ func (m *Machine) getACL(c *Conn) proto.Err {
 	if m.rd.Err() != nil {
 		return proto.ErrMarshallingError
 	}
-	n, ok := m.tree.Get(path)
+	n, ok := m.find(path)
 	if !ok {
 		return proto.ErrNoNode
 	}
