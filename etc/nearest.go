@@ -3,12 +3,14 @@ package etc
 import "strings"
 
 // Nearest returns the name among known that somebody who typed name most likely meant, or "" when
-// none is close. Case, dots and dashes count less than letters; ties go to the earlier name.
+// none is close. Case, dots and dashes do not count; of equally close names, one of the same length
+// wins, else the earlier one.
 func Nearest(name string, known []string) string {
 	best, bestDistance := "", len(name)/3+1
 	for _, k := range known {
 		d := distance(fold(name), fold(k))
-		if d < bestDistance || d == bestDistance && best == "" {
+		tie := d == bestDistance && (best == "" || len(best) != len(name) && len(k) == len(name))
+		if d < bestDistance || tie {
 			best, bestDistance = k, d
 		}
 	}
