@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"math/bits"
 	"sync/atomic"
 	"time"
 
@@ -52,6 +53,7 @@ func (q *Produce) Reset(n int, acks int16) {
 	}
 }
 
+// itemDone counts an item that is finished, or a shard that has seen all its items.
 func (q *Produce) itemDone() {
 	if q.pending.Add(-1) == 0 {
 		q.done <- struct{}{}
@@ -81,7 +83,8 @@ func (h *Host) Produce(ctx context.Context, q *Produce, timeout time.Duration) {
 		}
 		return
 	}
-	q.pending.Store(n)
+	// Each shard counts too: the request is not done before the last shard has let go of it.
+	q.pending.Store(n + int32(bits.OnesCount64(shards)))
 	for i, s := range h.shards {
 		if shards&(1<<i) != 0 {
 			s.queue <- op{produce: q}

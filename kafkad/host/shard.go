@@ -70,6 +70,7 @@ func (s *shard) produce(q *Produce) {
 			s.append(q, it, now)
 		}
 	}
+	q.itemDone()
 }
 
 func (s *shard) append(q *Produce, it *Item, now int64) {

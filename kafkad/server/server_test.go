@@ -422,6 +422,30 @@ func TestPipelining(t *testing.T) {
 	}
 }
 
+// Requests for partitions of several shards, one after the other on one connection: no shard may
+// still look at a request when the next one uses its memory.
+func TestRequestsAcrossShards(t *testing.T) {
+	r := newRig(t)
+	r.lead("t", 8)
+	c := r.dial()
+	for i := range 300 {
+		var topic kmsg.ProduceRequestTopic
+		topic.Topic = "t"
+		for p := range int32(1 + i*7%8) {
+			part := kmsg.NewProduceRequestTopicPartition()
+			part.Partition, part.Records = (p*3+int32(i))%8, batch("x")
+			topic.Partitions = append(topic.Partitions, part)
+		}
+		req := kmsg.NewPtrProduceRequest()
+		req.Acks, req.TimeoutMillis, req.Topics = int16(1-2*(i%2)), 5000, append(req.Topics, topic)
+		for _, p := range c.ask(req, 9).(*kmsg.ProduceResponse).Topics[0].Partitions {
+			if p.ErrorCode != 0 {
+				t.Fatalf("request %d: %v", i, errcode.Code(p.ErrorCode))
+			}
+		}
+	}
+}
+
 func TestConnectionLimits(t *testing.T) {
 	r := newRig(t, withServer(func(o *server.Options) {
 		o.MaxConnections, o.MaxIdle = 2, 300*time.Millisecond
