@@ -1,0 +1,60 @@
+package cmd
+
+import (
+	"github.com/spf13/cobra"
+
+	"zkafka/kafkad/tool"
+)
+
+// The tools read their command lines themselves, as upstream's do; cobra knows their options only
+// for completion and manual pages.
+
+// Topics is kafka-topics.
+func Topics() *cobra.Command { return clientTool(tool.Topics()) }
+
+// ConsoleProducer is kafka-console-producer.
+func ConsoleProducer() *cobra.Command { return clientTool(tool.ConsoleProducer()) }
+
+// ConsoleConsumer is kafka-console-consumer.
+func ConsoleConsumer() *cobra.Command { return clientTool(tool.ConsoleConsumer()) }
+
+// ConsumerGroups is kafka-consumer-groups.
+func ConsumerGroups() *cobra.Command { return clientTool(tool.ConsumerGroups()) }
+
+// BrokerApiVersions is kafka-broker-api-versions.
+func BrokerApiVersions() *cobra.Command { return clientTool(tool.BrokerApiVersions()) }
+
+// VerifiableProducer is kafka-verifiable-producer.
+func VerifiableProducer() *cobra.Command { return clientTool(tool.VerifiableProducer()) }
+
+// ZookeeperShell is zookeeper-shell.
+func ZookeeperShell() *cobra.Command {
+	c := clientTool(tool.ZookeeperShell())
+	c.Use = "zookeeper-shell host:port[/path] [-zk-tls-config-file file] [command]"
+	return c
+}
+
+func clientTool(t *tool.Tool) *cobra.Command {
+	c := &cobra.Command{
+		Use: t.Name + " [options]", Short: t.Summary, DisableFlagParsing: true,
+		RunE: func(c *cobra.Command, args []string) error {
+			if code := t.Run(c.Context(), tool.StandardEnv(), args); code != 0 {
+				return &exitError{code: code}
+			}
+			return nil
+		},
+	}
+	for _, o := range t.Options() {
+		switch {
+		case o.Name == "help":
+		case !o.TakesArgument:
+			c.Flags().Bool(o.Name, false, o.Help)
+		default:
+			c.Flags().String(o.Name, o.Default, o.Help)
+		}
+		if f := c.Flags().Lookup(o.Name); f != nil && o.ArgumentOptional {
+			f.NoOptDefVal = " "
+		}
+	}
+	return c
+}

@@ -1,0 +1,411 @@
+package tool
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+var consumerOptions = append([]option{
+	text("topic", "topic", "The topic to consume on."),
+	text("whitelist", "Java regex (String)", "DEPRECATED, use --include instead; ignored if"+
+		" --include specified."),
+	text("include", "Java regex (String)", "Regular expression specifying list of topics to"+
+		" include for consumption."),
+	number("partition", "Integer: partition", "The partition to consume from. Consumption starts"+
+		" from the end of the partition unless '--offset' is specified."),
+	{name: "offset", arg: required, what: "String: consume offset", def: "latest",
+		help: "The offset to consume from (a non-negative number), or 'earliest' which means" +
+			" from beginning, or 'latest' which means from end"},
+	text("consumer-property", "consumer_prop", "A mechanism to pass user-defined properties in"+
+		" the form key=value to the consumer."),
+	text("consumer.config", "config file", "Consumer config properties file. --consumer-property"+
+		" takes precedence over this config."),
+	{name: "formatter", arg: required, what: "String: class", def: "org.apache.kafka.tools" +
+		".consumer.DefaultMessageFormatter", help: "The name of a class to use for formatting" +
+		" kafka messages for display."},
+	text("property", "prop", "The properties to initialize the message formatter:\n"+
+		" print.timestamp=true|false\n print.key=true|false\n print.offset=true|false\n"+
+		" print.partition=true|false\n print.headers=true|false\n print.value=true|false\n"+
+		" key.separator=<key.separator>\n line.separator=<line.separator>\n"+
+		" headers.separator=<line.separator>\n null.literal=<null.literal>\n"+
+		" key.deserializer=<key.deserializer>\n value.deserializer=<value.deserializer>\n"+
+		" header.deserializer=<header.deserializer>"),
+	text("formatter-config", "config file", "Config properties file to initialize the message"+
+		" formatter. --property takes precedence over this config."),
+	flag("from-beginning", "If the consumer does not already have an established offset to"+
+		" consume from, start with the earliest message present in the log rather than the"+
+		" latest message."),
+	number("max-messages", "Integer: num_messages", "The maximum number of messages to consume"+
+		" before exiting. If not set, consumption is continual."),
+	number("timeout-ms", "Long: timeout_ms", "If specified, exit if no message is available for"+
+		" consumption for the specified interval."),
+	flag("skip-message-on-error", "If there is an error when processing a message, skip it"+
+		" instead of halt."),
+	text("bootstrap-server", "server to connect to", "REQUIRED: The server(s) to connect to."),
+	text("key-deserializer", "deserializer for key", "The class that shows keys."),
+	text("value-deserializer", "deserializer for values", "The class that shows values."),
+	flag("enable-systest-events", "Log lifecycle events of the consumer in addition to logging"+
+		" consumed messages."),
+	{name: "isolation-level", arg: required, what: "String", def: "read_uncommitted",
+		help: "Set to read_committed in order to filter out transactional messages which are" +
+			" not committed. Set to read_uncommitted to read all messages."},
+	text("group", "consumer group id", "The consumer group id of the consumer."),
+	text("zookeeper", "urls", "The old consumer's option; it is gone since Kafka 2.0."),
+}, helpOptions...)
+
+// ConsoleConsumer is kafka-console-consumer.
+func ConsoleConsumer() *Tool {
+	t := &Tool{
+		Name: "kafka-console-consumer",
+		Summary: "This tool helps to read data from Kafka topics and outputs it to standard" +
+			" output.",
+		options: consumerOptions,
+	}
+	t.run = func(ctx context.Context, env Env, p *parsed) int {
+		c, err := newConsoleConsumer(env, p)
+		if err != nil {
+			var u usageError
+			if errors.As(err, &u) {
+				return t.usage(env, string(u))
+			}
+			fmt.Fprintln(env.Err, err)
+			return exitFailed
+		}
+		return c.run(ctx)
+	}
+	return t
+}
+
+// consoleConsumer prints records until it has enough of them.
+type consoleConsumer struct {
+	env         Env
+	out         *bufio.Writer
+	format      formatter
+	opts        []kgo.Opt
+	group       string
+	autoCommit  bool
+	maxMessages int           // -1 = no end
+	timeout     time.Duration // 0 = waits for ever
+	skipErrors  bool
+	events      bool
+	count       int
+}
+
+func checkConsumer(p *parsed) error {
+	if p.has("zookeeper") {
+		return usageError("zookeeper is not a recognized option: use --bootstrap-server")
+	}
+	topics := 0
+	if p.has("topic") {
+		topics++
+	}
+	if p.has("include") || p.has("whitelist") {
+		topics++
+	}
+	switch {
+	case topics != 1 && p.has("whitelist"):
+		return usageError("Exactly one of --include/--topic is required. --whitelist is" +
+			" DEPRECATED use --include instead; ignored if --include specified.")
+	case topics != 1:
+		return usageError("Exactly one of --include/--topic is required. ")
+	case p.has("partition") && !p.has("topic"):
+		return usageError("The topic is required when partition is specified.")
+	case p.has("partition") && p.has("from-beginning") && p.has("offset"):
+		return usageError("Options from-beginning and offset cannot be specified together.")
+	case !p.has("partition") && p.has("offset"):
+		return usageError("The partition is required when offset is specified.")
+	}
+	if err := p.single("topic", "partition", "offset", "max-messages", "timeout-ms", "group",
+		"bootstrap-server", "include", "whitelist"); err != nil {
+		return usageError(err.Error())
+	}
+	return p.missing("bootstrap-server")
+}
+
+func newConsoleConsumer(env Env, p *parsed) (*consoleConsumer, error) {
+	if err := checkConsumer(p); err != nil {
+		return nil, err
+	}
+	fileProps, err := loadProperties(p.value("consumer.config"))
+	if err != nil {
+		return nil, err
+	}
+	given := keyValues(p.all("consumer-property"))
+	c := &consoleConsumer{
+		env: env, out: bufio.NewWriterSize(env.Out, 1<<16), maxMessages: -1,
+		skipErrors: p.has("skip-message-on-error"), events: p.has("enable-systest-events"),
+	}
+	if p.has("max-messages") {
+		c.maxMessages = int(p.number("max-messages"))
+	}
+	if n := p.number("timeout-ms"); p.has("timeout-ms") && n >= 0 {
+		c.timeout = time.Duration(n) * time.Millisecond
+	}
+	if c.format, err = consumerFormatter(p); err != nil {
+		return nil, usageError(err.Error())
+	}
+	if c.group, err = consumerGroup(p, fileProps, given); err != nil {
+		return nil, err
+	}
+	props := merged(fileProps, given)
+	c.autoCommit = c.group != ""
+	if v, ok := props["enable.auto.commit"]; ok {
+		c.autoCommit = v == "true"
+	}
+	if c.opts, err = clientOptions(p.value("bootstrap-server"), props, "console-consumer"); err != nil {
+		return nil, err
+	}
+	return c, c.addOptions(p, props)
+}
+
+func consumerFormatter(p *parsed) (formatter, error) {
+	fileProps, err := loadProperties(p.value("formatter-config"))
+	if err != nil {
+		return nil, err
+	}
+	for _, side := range []string{"key", "value"} {
+		if v := p.value(side + "-deserializer"); v != "" {
+			fileProps[side+".deserializer"] = v
+		}
+	}
+	class := p.value("formatter")
+	make, ok := formatters[class[strings.LastIndexByte(class, '.')+1:]]
+	if !ok {
+		return nil, errors.New(class)
+	}
+	return make(merged(fileProps, keyValues(p.all("property"))))
+}
+
+// consumerGroup returns the group that was named, however it was named; "" = none.
+func consumerGroup(p *parsed, props ...map[string]string) (string, error) {
+	groups := map[string]bool{}
+	if p.has("group") {
+		groups[p.value("group")] = true
+	}
+	for _, m := range props {
+		if g, ok := m["group.id"]; ok {
+			groups[g] = true
+		}
+	}
+	names := slices.Sorted(maps.Keys(groups))
+	switch {
+	case len(names) > 1:
+		return "", usageError("The group ids provided in different places (directly using" +
+			" '--group', via '--consumer-property', or via '--consumer.config') do not match." +
+			" Detected group ids: '" + strings.Join(names, "', '") + "'")
+	case len(names) == 1 && p.has("partition"):
+		return "", usageError("Options group and partition cannot be specified together.")
+	case len(names) == 1:
+		return names[0], nil
+	}
+	return "", nil
+}
+
+// internalTopics are left out when topics are chosen by a pattern.
+const internalTopics = "^__(consumer_offsets|transaction_state)$"
+
+// anonymousGroups is how many names there are for the groups of consumers that name none.
+const anonymousGroups = 100_000
+
+func (c *consoleConsumer) addOptions(p *parsed, props map[string]string) error {
+	reset, err := resetOffset(p, props)
+	if err != nil {
+		return err
+	}
+	c.opts = append(c.opts, kgo.ConsumeResetOffset(reset))
+	switch level := p.value("isolation-level"); {
+	case p.has("isolation-level") && level == "read_committed",
+		!p.has("isolation-level") && props["isolation.level"] == "read_committed":
+		c.opts = append(c.opts, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	case level != "read_uncommitted":
+		//nolint:staticcheck // upstream's text
+		return fmt.Errorf("Invalid value %s for configuration isolation.level", level)
+	}
+	if p.has("partition") {
+		from, err := partitionOffset(p)
+		if err != nil {
+			return err
+		}
+		c.opts = append(c.opts, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{
+			p.value("topic"): {int32(p.number("partition")): from},
+		}))
+		return nil
+	}
+	if p.has("topic") {
+		c.opts = append(c.opts, kgo.ConsumeTopics(p.value("topic")))
+	} else {
+		pattern := cmp.Or(p.value("include"), p.value("whitelist"))
+		if _, err := includes(pattern); err != nil {
+			return usageError(err.Error())
+		}
+		c.opts = append(c.opts, kgo.ConsumeRegex(), kgo.ConsumeTopics("^(?:"+pattern+")$"),
+			kgo.ConsumeExcludeTopics(internalTopics))
+	}
+	group := c.group
+	if group == "" {
+		group = fmt.Sprintf("console-consumer-%d", rand.N(anonymousGroups))
+	}
+	c.opts = append(c.opts, kgo.ConsumerGroup(group), kgo.Balancers(kgo.RangeBalancer()))
+	return c.addGroupOptions(props)
+}
+
+func (c *consoleConsumer) addGroupOptions(props map[string]string) error {
+	if c.autoCommit {
+		c.opts = append(c.opts, kgo.AutoCommitMarks())
+		if d, ok := millis(props, "auto.commit.interval.ms"); ok && d > 0 {
+			c.opts = append(c.opts, kgo.AutoCommitInterval(d))
+		}
+	} else {
+		c.opts = append(c.opts, kgo.DisableAutoCommit())
+	}
+	if id := props["group.instance.id"]; id != "" {
+		c.opts = append(c.opts, kgo.InstanceID(id))
+	}
+	durations := map[string]func(time.Duration) kgo.GroupOpt{
+		"session.timeout.ms":    kgo.SessionTimeout,
+		"heartbeat.interval.ms": kgo.HeartbeatInterval,
+		"max.poll.interval.ms":  kgo.RebalanceTimeout,
+	}
+	for key, opt := range durations {
+		if v, set := props[key]; set {
+			d, ok := millis(props, key)
+			if !ok || d <= 0 {
+				//nolint:staticcheck // upstream's text
+				return fmt.Errorf("Invalid value %s for configuration %s", v, key)
+			}
+			c.opts = append(c.opts, opt(d))
+		}
+	}
+	return nil
+}
+
+// resetOffset is where a group without offsets starts.
+func resetOffset(p *parsed, props map[string]string) (kgo.Offset, error) {
+	v, set := props["auto.offset.reset"]
+	switch {
+	case set && p.has("from-beginning") && v != "earliest":
+		//nolint:staticcheck // upstream's text
+		return kgo.Offset{}, fmt.Errorf("Can't simultaneously specify --from-beginning and"+
+			" 'auto.offset.reset=%s', please remove one option", v)
+	case v == "earliest", p.has("from-beginning"):
+		return kgo.NewOffset().AtStart(), nil
+	case v == "none":
+		return kgo.NoResetOffset(), nil
+	case !set, v == "latest":
+		return kgo.NewOffset().AtEnd(), nil
+	}
+	//nolint:staticcheck // upstream's text
+	return kgo.Offset{}, fmt.Errorf("Invalid value %s for configuration auto.offset.reset", v)
+}
+
+func partitionOffset(p *parsed) (kgo.Offset, error) {
+	text := p.value("offset")
+	switch {
+	case !p.has("offset") && p.has("from-beginning"), strings.EqualFold(text, "earliest"):
+		return kgo.NewOffset().AtStart(), nil
+	case strings.EqualFold(text, "latest"):
+		return kgo.NewOffset().AtEnd(), nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 {
+		return kgo.Offset{}, usageError("The provided offset value '" + text + "' is incorrect." +
+			" Valid values are 'earliest', 'latest', or a non-negative long.")
+	}
+	return kgo.NewOffset().At(n), nil
+}
+
+func (c *consoleConsumer) run(ctx context.Context) int {
+	cl, err := kgo.NewClient(c.opts...)
+	if err != nil {
+		fmt.Fprintln(c.env.Err, err)
+		return exitFailed
+	}
+	code := c.consume(ctx, cl)
+	// Leaving the group and storing offsets must not hang on brokers that are gone.
+	closeCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if c.autoCommit {
+		if err := cl.CommitMarkedOffsets(closeCtx); err != nil {
+			fmt.Fprintf(c.env.Err, "ERROR offsets were not committed: %v\n", err)
+		}
+	}
+	_ = cl.LeaveGroupContext(closeCtx) // the session timeout does it otherwise
+	cl.Close()
+	_ = c.out.Flush() // an error here was met and told by consume
+	fmt.Fprintf(c.env.Err, "Processed a total of %d messages\n", c.count)
+	if c.events {
+		fmt.Fprintln(c.env.Out, "shutdown_complete")
+	}
+	return code
+}
+
+// consume prints records until there are enough, none came for the timeout, or ctx ends.
+func (c *consoleConsumer) consume(ctx context.Context, cl *kgo.Client) int {
+	for c.maxMessages < 0 || c.count < c.maxMessages {
+		pollCtx, cancel := ctx, context.CancelFunc(func() {})
+		if c.timeout > 0 {
+			pollCtx, cancel = context.WithTimeout(ctx, c.timeout)
+		}
+		fetches := cl.PollFetches(pollCtx)
+		expired := pollCtx.Err() != nil && ctx.Err() == nil
+		cancel()
+		if ctx.Err() != nil || fetches.IsClientClosed() {
+			return 0
+		}
+		if expired && fetches.NumRecords() == 0 {
+			fmt.Fprintln(c.env.Err, "ERROR Error processing message, terminating consumer process:"+
+				" no message came within the timeout")
+			return 0
+		}
+		for _, e := range fetches.Errors() {
+			if errors.Is(e.Err, context.DeadlineExceeded) {
+				continue
+			}
+			fmt.Fprintf(c.env.Err, "ERROR topic %s partition %d: %v\n", e.Topic, e.Partition, e.Err)
+			if kgo.IsRetryableBrokerErr(e.Err) {
+				continue
+			}
+			return exitFailed
+		}
+		if done, code := c.printAll(cl, fetches); done {
+			return code
+		}
+	}
+	return 0
+}
+
+// printAll writes what one poll brought. Only what was written is marked for commit.
+func (c *consoleConsumer) printAll(cl *kgo.Client, fetches kgo.Fetches) (done bool, code int) {
+	for it := fetches.RecordIter(); !it.Done(); {
+		if c.maxMessages >= 0 && c.count >= c.maxMessages {
+			break
+		}
+		r := it.Next()
+		c.count++
+		if err := c.format.write(c.out, r); err != nil {
+			fmt.Fprintln(c.env.Err, "ERROR Error processing message:", err)
+			if !c.skipErrors {
+				return true, exitFailed
+			}
+		}
+		if c.autoCommit {
+			cl.MarkCommitRecords(r)
+		}
+	}
+	if err := c.out.Flush(); err != nil {
+		fmt.Fprintln(c.env.Err, "Unable to write to standard out, closing consumer.")
+		return true, 0
+	}
+	return false, 0
+}

@@ -1,0 +1,217 @@
+package tool
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+var verifiableOptions = append([]option{
+	text("topic", "TOPIC", "Produce messages to this topic."),
+	text("bootstrap-server", "HOST1:PORT1[,HOST2:PORT2[...]]", "REQUIRED unless --broker-list is"+
+		" specified. The server(s) to connect to."),
+	text("broker-list", "HOST1:PORT1[,HOST2:PORT2[...]]", "DEPRECATED, use --bootstrap-server"+
+		" instead."),
+	{name: "max-messages", arg: required, what: "MAX-MESSAGES", integer: true, def: "-1",
+		help: "Produce this many messages. If -1, produce messages until the process is killed."},
+	{name: "throughput", arg: required, what: "THROUGHPUT", integer: true, def: "-1",
+		help: "If set >= 0, throttle maximum message throughput to *approximately* THROUGHPUT" +
+			" messages/sec."},
+	{name: "acks", arg: required, what: "ACKS", integer: true, def: "-1",
+		help: "Acks required on each produced message: 0, 1 or -1."},
+	text("producer.config", "CONFIG_FILE", "Producer config properties file."),
+	{name: "message-create-time", arg: required, what: "CREATETIME", integer: true, def: "-1",
+		help: "Send messages with creation time starting at the arguments value, in" +
+			" milliseconds since epoch."},
+	{name: "value-prefix", arg: required, what: "VALUE-PREFIX", integer: true,
+		help: "If specified, each produced value will have this prefix with a dot separator."},
+	{name: "repeating-keys", arg: required, what: "REPEATING-KEYS", integer: true,
+		help: "If specified, each produced record will have a key starting at 0 increment by 1" +
+			" up to the number specified (exclusive), then the key is set to 0 again."},
+}, helpOptions...)
+
+// VerifiableProducer is kafka-verifiable-producer: it writes one JSON line about every message,
+// after the broker acknowledged it.
+func VerifiableProducer() *Tool {
+	t := &Tool{
+		Name: "kafka-verifiable-producer",
+		Summary: "This tool produces increasing integers to the specified topic and prints JSON" +
+			" metadata to stdout on each \"send\" request, making externally visible which" +
+			" messages have been acked and which have not.",
+		options: verifiableOptions,
+	}
+	t.run = func(ctx context.Context, env Env, p *parsed) int {
+		err := p.missing("topic")
+		if err == nil && !p.has("bootstrap-server") && !p.has("broker-list") {
+			err = p.missing("bootstrap-server")
+		}
+		if err != nil {
+			return t.usage(env, err.Error())
+		}
+		if err := newVerifiable(env, p).run(ctx); err != nil {
+			fmt.Fprintln(env.Err, err)
+			return exitFailed
+		}
+		return 0
+	}
+	return t
+}
+
+// verifiable is one run of the producer. mu guards the counters and the output.
+type verifiable struct {
+	p   *parsed
+	out io.Writer
+
+	mu    sync.Mutex
+	sent  int64
+	acked int64
+}
+
+func newVerifiable(env Env, p *parsed) *verifiable { return &verifiable{p: p, out: env.Out} }
+
+type verifiableEvent struct {
+	Timestamp int64  `json:"timestamp"`
+	Name      string `json:"name"`
+}
+
+type verifiableSuccess struct {
+	verifiableEvent
+	Key       *string `json:"key"`
+	Value     string  `json:"value"`
+	Topic     string  `json:"topic"`
+	Partition int32   `json:"partition"`
+	Offset    int64   `json:"offset"`
+}
+
+type verifiableFailure struct {
+	verifiableEvent
+	Key       *string `json:"key"`
+	Value     string  `json:"value"`
+	Topic     string  `json:"topic"`
+	Exception string  `json:"exception"`
+	Message   string  `json:"message"`
+}
+
+type verifiableSummary struct {
+	verifiableEvent
+	Sent             int64   `json:"sent"`
+	Acked            int64   `json:"acked"`
+	TargetThroughput int64   `json:"target_throughput"`
+	AvgThroughput    float64 `json:"avg_throughput"`
+}
+
+func event(name string) verifiableEvent {
+	return verifiableEvent{Timestamp: time.Now().UnixMilli(), Name: name}
+}
+
+// print writes one line in one piece, so that a reader of a pipe sees whole lines.
+func (v *verifiable) print(e any) {
+	b, err := json.Marshal(e)
+	if err != nil {
+		panic(err) // plain structures always encode
+	}
+	_, _ = v.out.Write(append(b, '\n')) // nobody left to tell if standard output is gone
+}
+
+func (v *verifiable) client() (*kgo.Client, error) {
+	props, err := loadProperties(v.p.value("producer.config"))
+	if err != nil {
+		return nil, err
+	}
+	bootstrap := v.p.value("bootstrap-server")
+	if bootstrap == "" {
+		bootstrap = v.p.value("broker-list")
+	}
+	opts, err := clientOptions(bootstrap, props, "producer-1")
+	if err != nil {
+		return nil, err
+	}
+	opts, err = appendAcks(opts, v.p.value("acks"), props)
+	if err != nil {
+		return nil, err
+	}
+	return kgo.NewClient(append(opts, kgo.AllowAutoTopicCreation(), kgo.ProducerLinger(0))...)
+}
+
+func (v *verifiable) run(ctx context.Context) error {
+	cl, err := v.client()
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	v.mu.Lock()
+	v.print(event("startup_complete"))
+	v.mu.Unlock()
+	begun := time.Now()
+	limit, rate := v.p.number("max-messages"), v.p.number("throughput")
+	for i := int64(0); (limit < 0 || i < limit) && ctx.Err() == nil; i++ {
+		v.send(ctx, cl, i)
+		if rate > 0 {
+			v.pace(ctx, begun, i+1, rate)
+		}
+	}
+	flushCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+	defer cancel()
+	err = cl.Flush(flushCtx)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.print(event("shutdown_complete"))
+	v.print(verifiableSummary{
+		verifiableEvent: event("tool_data"), Sent: v.sent, Acked: v.acked, TargetThroughput: rate,
+		AvgThroughput: 1000 * float64(v.acked) / float64(max(1, time.Since(begun).Milliseconds())),
+	})
+	return err
+}
+
+// pace waits until n messages may have been sent at that rate.
+func (v *verifiable) pace(ctx context.Context, begun time.Time, n, rate int64) {
+	due := begun.Add(time.Duration(float64(n) / float64(rate) * float64(time.Second)))
+	wait := time.Until(due)
+	if wait < time.Millisecond {
+		return
+	}
+	select {
+	case <-time.After(wait):
+	case <-ctx.Done():
+	}
+}
+
+func (v *verifiable) send(ctx context.Context, cl *kgo.Client, i int64) {
+	rec := &kgo.Record{Topic: v.p.value("topic"), Value: []byte(strconv.FormatInt(i, 10))}
+	if v.p.has("value-prefix") {
+		rec.Value = []byte(v.p.value("value-prefix") + "." + string(rec.Value))
+	}
+	var key *string
+	if n := v.p.number("repeating-keys"); n > 0 {
+		s := strconv.FormatInt(i%n, 10)
+		key, rec.Key = &s, []byte(s)
+	}
+	if at := v.p.number("message-create-time"); at >= 0 {
+		rec.Timestamp = time.UnixMilli(at + i)
+	}
+	v.mu.Lock()
+	v.sent++
+	v.mu.Unlock()
+	cl.Produce(context.WithoutCancel(ctx), rec, func(r *kgo.Record, err error) {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		if err != nil {
+			v.print(verifiableFailure{
+				verifiableEvent: event("producer_send_error"), Key: key, Value: string(r.Value),
+				Topic: r.Topic, Exception: fmt.Sprintf("%T", err), Message: err.Error(),
+			})
+			return
+		}
+		v.acked++
+		v.print(verifiableSuccess{
+			verifiableEvent: event("producer_send_success"), Key: key, Value: string(r.Value),
+			Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,
+		})
+	})
+}
