@@ -36,6 +36,7 @@ func env(t testing.TB, name string, fallback int) int {
 // workload makes valid transactions at random, each with the digest a leader would give it.
 type workload struct {
 	rng  *rand.Rand
+	old  bool       // only what 3.4 knows
 	tree *tree.Tree // with everything made so far
 	txns [][]byte   // by zxid - 1
 }
@@ -116,16 +117,20 @@ func (w *workload) body(session int64) (proto.Op, proto.TxnBody) {
 	case 0, 1, 2:
 		if canCreate {
 			ephemeral := session != 0 && w.rng.IntN(2) == 0
-			return []proto.Op{proto.OpCreate, proto.OpCreate2}[w.rng.IntN(2)], &proto.CreateTxn{
+			op := proto.OpCreate
+			if !w.old && w.rng.IntN(2) == 0 {
+				op = proto.OpCreate2
+			}
+			return op, &proto.CreateTxn{
 				Path: path, Data: w.data(), ACL: w.acl(), Ephemeral: ephemeral, ParentCVersion: cversion}
 		}
 	case 3:
-		if canCreate {
+		if canCreate && !w.old {
 			return proto.OpCreateContainer, &proto.CreateContainerTxn{
 				Path: path, Data: w.data(), ACL: w.acl(), ParentCVersion: cversion}
 		}
 	case 4:
-		if canCreate {
+		if canCreate && !w.old {
 			return proto.OpCreateTTL, &proto.CreateTTLTxn{
 				Path: path, Data: w.data(), ACL: w.acl(), ParentCVersion: cversion, TTL: 1000}
 		}
@@ -155,7 +160,8 @@ func (w *workload) next() []byte {
 	switch k := w.rng.IntN(20); {
 	case k == 0 || len(sessions) == 0:
 		session = zxid<<16 | 1
-		txn.Header.Type, txn.Body = proto.OpCreateSession, &proto.CreateSessionTxn{Timeout: int32(zxid)}
+		txn.Header.Type, txn.Body = proto.OpCreateSession, &proto.CreateSessionTxn{
+			Timeout: 3_600_000 + int32(zxid)}
 	case k == 1:
 		// With the list of paths: without it, as up to 3.5, a fuzzy snapshot that misses an
 		// ephemeral already cannot tell whose pzxid its deletion should have raised.
@@ -189,7 +195,7 @@ func (w *workload) multi(session, zxid int64) *proto.MultiTxn {
 	w.tree = build(w.txns) // a copy to try the operations on
 	for len(m.Txns) < 4 {
 		op, body := w.body(session)
-		if body == nil {
+		if body == nil || op == proto.OpSetACL { // which upstream has no multi of
 			continue
 		}
 		m.Txns = append(m.Txns, proto.SubTxn{Type: op, Body: body})

@@ -192,6 +192,7 @@ func (d *decoder) nodes(t *Tree) {
 		}
 		n.acl = t.acls.byRef(acl)
 		t.rehash(n)
+		t.loadedZxid = max(t.loadedZxid, n.czxid)
 	}
 	if t.root == nil {
 		d.fail("there is no root node")

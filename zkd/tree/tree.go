@@ -42,8 +42,9 @@ type Tree struct {
 	ttls           map[*Node]struct{}
 	quotas         map[string]struct{} // paths with a zookeeper_limits node
 
-	lastZxid int64
-	dataSize int64 // sum of path and data lengths, and 1 for the "/" of the root
+	lastZxid   int64
+	loadedZxid int64 // highest zxid that created a node of the loaded snapshot
+	dataSize   int64 // sum of path and data lengths, and 1 for the "/" of the root
 
 	digest     uint64
 	lastDigest ZxidDigest

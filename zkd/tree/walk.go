@@ -20,9 +20,14 @@ const (
 // between slices: the snapshot is then fuzzy, as the format allows. It holds every effect of the
 // transactions up to Zxid and possibly some of later ones, which must be in the log when the
 // snapshot is used.
+//
+// Nodes created behind Zxid are left out, although the format would allow them: an Apache server
+// that replays the deletion of a node over its successor of the same path, which already has
+// children, loses the children for good.
 type Walk struct {
 	t     *Tree
 	zxid  int64
+	known int64 // nodes created up to here are written
 	end   int64
 	sum   hash.Hash32
 	w     jute.Writer
@@ -50,7 +55,9 @@ type frame struct {
 
 // NewSnapshot starts a snapshot of the tree as of now.
 func (t *Tree) NewSnapshot() *Walk {
-	return &Walk{t: t, zxid: t.lastZxid, sum: adler32.New()}
+	return &Walk{
+		t: t, zxid: t.lastZxid, known: max(t.lastZxid, t.loadedZxid), sum: adler32.New(),
+	}
 }
 
 // Zxid is the last transaction that the snapshot is sure to contain; it names the file.
@@ -60,9 +67,9 @@ func (w *Walk) Zxid() int64 { return w.zxid }
 // has said done. The snapshot must not be used before the log has that transaction durably.
 func (w *Walk) EndZxid() int64 { return w.end }
 
-// Next appends at least max bytes of the file to dst, less only at its end, and reports whether
-// the file is complete. A slice overshoots max by at most a node or the table of sessions and
-// ACLs.
+// Next appends about max bytes of the file to dst and reports whether the file is complete. A slice
+// overshoots max by at most a node, or the table of sessions and ACLs, and is shorter at the end
+// and where many nodes are left out.
 func (w *Walk) Next(dst []byte, max int) (b []byte, done bool) {
 	w.turn++
 	w.w.B = dst
@@ -71,8 +78,11 @@ func (w *Walk) Next(dst []byte, max int) (b []byte, done bool) {
 		w.head()
 		w.stage = walkNodes
 	}
-	for w.stage == walkNodes && len(w.w.B)-start < max {
-		w.nextNode()
+	const skipCost = 8 // what passing over a node counts against max
+	for skips := 0; w.stage == walkNodes && len(w.w.B)-start+skips*skipCost < max; {
+		if !w.nextNode() {
+			skips++
+		}
 	}
 	_, _ = w.sum.Write(w.w.B[start:])
 	if w.stage == walkTail {
@@ -127,20 +137,24 @@ func (w *Walk) node(n *Node) {
 // nextNode writes the next node of a depth-first walk: a parent always before its children. The
 // place among children is found again by name after the tree may have changed. A directory that
 // was deleted meanwhile has no children any more; that its successor of the same name is not
-// walked does not matter, because its creation is in the log.
-func (w *Walk) nextNode() {
+// walked does not matter, because its creation is in the log. It says no when it wrote nothing.
+func (w *Walk) nextNode() bool {
 	if len(w.path) == 0 {
 		w.w.String(RootPath)
 		w.stage = walkTail
-		return
+		return true
 	}
 	f := &w.path[len(w.path)-1]
 	kid := f.next(w.turn)
-	if kid == nil {
+	switch {
+	case kid == nil:
 		w.path = w.path[:len(w.path)-1]
-		return
+		return false
+	case kid.czxid > w.known:
+		return false
 	}
 	w.node(kid)
+	return true
 }
 
 func (f *frame) next(turn int) *Node {
