@@ -32,6 +32,7 @@ func (h *Handlers) handleCreateTopics(
 		q, rt := &req.Topics[i], &resp.Topics[i]
 		*rt = kmsg.NewCreateTopicsResponseTopic()
 		rt.Topic = q.Topic
+		rt.Configs = []kmsg.CreateTopicsResponseTopicConfig{} // empty, never null, as upstream
 		switch {
 		case !h.Meta.Topics.IsController():
 			failTopic(rt, errcode.NotController, "")
