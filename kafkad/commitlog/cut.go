@@ -34,7 +34,7 @@ func (l *Log) truncate(to int64) error {
 	v := l.view()
 	i := v.segment(to)
 	s := v.segs[i]
-	at, _, ok, err := l.locate(s, to, v.limit(i))
+	at, _, _, ok, err := l.locate(s, to, 0, v.limit(i))
 	if err != nil {
 		return err
 	}

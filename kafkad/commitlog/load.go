@@ -606,7 +606,7 @@ func (l *Log) settle(start, mark int64) error {
 func (l *Log) loadProducers(clean bool) error {
 	l.producers.Reset()
 	from := l.Start()
-	found := false
+	found, cut := false, false
 	for len(l.snapshots) > 0 && !found {
 		n := len(l.snapshots) - 1
 		offset := l.snapshots[n]
@@ -621,11 +621,18 @@ func (l *Log) loadProducers(clean bool) error {
 				break
 			}
 			l.dir.log.Warn("producer snapshot is skipped", zap.String("path", path), zap.Error(err))
+		} else {
+			cut = true
 		}
 		if err := l.fs.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 		l.snapshots = l.snapshots[:n]
+	}
+	if cut { // one that came back would look newer than the batches written in its place
+		if err := l.fs.SyncDir(l.path); err != nil {
+			return err
+		}
 	}
 	if !found && clean {
 		// Upstream too does not read a whole log that a clean stop left without snapshots.
@@ -643,7 +650,7 @@ func (l *Log) replay(from int64) error {
 	v := l.view()
 	for i := v.segment(from); i < len(v.segs) && from < v.end; i++ {
 		s, limit := v.segs[i], v.limit(i)
-		at, _, ok, err := l.locate(s, from, limit)
+		at, _, _, ok, err := l.locate(s, from, 0, limit)
 		if err != nil {
 			return err
 		}

@@ -262,7 +262,7 @@ func (l *Log) spill(s *seg) {
 			zap.Int32("PARTITION", l.tp.Partition), zap.Error(err))
 		return
 	}
-	s.tail.Clear(entries[len(entries)-1])
+	s.tail.Clear()
 }
 
 // mustRoll decides as upstream does whether the batch needs a new segment.
@@ -357,9 +357,7 @@ func (l *Log) seal(s *seg, end int64) error {
 	if err := b.Commit(); err != nil {
 		return err
 	}
-	if entries := s.tail.Entries(); len(entries) > 0 {
-		s.tail.Clear(entries[len(entries)-1])
-	}
+	s.tail.Reset(0)
 	return nil
 }
 

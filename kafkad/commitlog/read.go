@@ -119,7 +119,7 @@ func (l *Log) readError(s *seg, err error) error {
 func (l *Log) region(v *view, i int, offset int64, maxBytes int, upTo int64,
 	minOne bool) (at, n int64, err error) {
 	s, limit := v.segs[i], v.limit(i)
-	at, m, ok, err := l.locate(s, offset, limit)
+	at, m, edge, ok, err := l.locate(s, offset, int64(maxBytes), limit)
 	if err != nil || !ok {
 		return 0, 0, err
 	}
@@ -128,7 +128,7 @@ func (l *Log) region(v *view, i int, offset int64, maxBytes int, upTo int64,
 	case m.LastOffset >= upTo:
 		return 0, -1, nil
 	default:
-		stop, _, found, err := l.locate(s, upTo, limit)
+		stop, _, _, found, err := l.locate(s, upTo, 0, limit)
 		if err != nil {
 			return 0, 0, err
 		}
@@ -146,47 +146,40 @@ func (l *Log) region(v *view, i int, offset int64, maxBytes int, upTo int64,
 		}
 		return at, int64(maxBytes), nil
 	}
-	if edge, ok := l.edge(s, offset, at+int64(maxBytes)); ok && edge >= at+first {
+	if edge >= at+first {
 		return at, edge - at, nil
 	}
 	return at, int64(maxBytes), nil
 }
 
-// edge is the last known start of a batch at or before the position.
-func (l *Log) edge(s *seg, offset, position int64) (int64, bool) {
-	if e, ok := index.FloorPosition(s.tail.Entries(), position); ok {
-		return e.Position, true
-	}
-	e, ok, err := l.dir.index.FindPosition(l.key, s.Base, offset, position)
-	return e.Position, ok && err == nil
-}
-
-// locate finds the first batch of the segment whose last offset is at or above the given one.
-func (l *Log) locate(s *seg, offset, limit int64) (int64, record.Meta, bool, error) {
-	e, ok, err := l.floor(s, offset)
+// locate finds the first batch of the segment whose last offset is at or above the given one. edge is
+// the start of a batch at most room bytes behind it, 0 if the index knows none.
+func (l *Log) locate(s *seg, offset, room, limit int64) (at int64, m record.Meta, edge int64,
+	ok bool, err error) {
+	e, edge, ok, err := l.floor(s, offset, room)
 	if err != nil {
-		return 0, record.Meta{}, false, err
+		return 0, m, 0, false, err
 	}
-	if ok && e.Position >= limit {
-		ok = false // beyond what may be seen
+	if !ok || e.Position >= limit { // nothing, or beyond what may be seen
+		at, m, ok, err = s.Find(0, limit, offset)
+		return at, m, edge, ok, err
 	}
-	if ok {
-		at, m, found, err := s.Find(e.Position, limit, e.Offset)
-		switch {
-		case err == nil && found && at == e.Position && m.LastOffset == e.Offset:
-			if m.LastOffset >= offset {
-				return at, m, true, nil
-			}
-			return s.Find(at+int64(m.Size), limit, offset)
-		case err != nil && !isCorrupt(err):
-			return 0, m, false, err
+	at, m, ok, err = s.Find(e.Position, limit, e.Offset)
+	switch {
+	case err == nil && ok && at == e.Position && m.LastOffset == e.Offset:
+		if m.LastOffset < offset {
+			at, m, ok, err = s.Find(at+int64(m.Size), limit, offset)
 		}
-		// The entry is not about these bytes: another writer was here. Do without the index.
-		if err := l.reindex(s); err != nil {
-			return 0, m, false, err
-		}
+		return at, m, edge, ok, err
+	case err != nil && !isCorrupt(err):
+		return 0, m, 0, false, err
 	}
-	return s.Find(0, limit, offset)
+	// The entry is not about these bytes: another writer was here. Do without the index.
+	if err := l.reindex(s); err != nil {
+		return 0, m, 0, false, err
+	}
+	at, m, ok, err = s.Find(0, limit, offset)
+	return at, m, 0, ok, err
 }
 
 func isCorrupt(err error) bool {
@@ -194,22 +187,25 @@ func isCorrupt(err error) bool {
 	return errors.As(err, &corrupt)
 }
 
-// floor returns the last index entry at or before the offset.
-func (l *Log) floor(s *seg, offset int64) (index.Entry, bool, error) {
-	if e, ok := index.FloorOffset(s.tail.Entries(), offset); ok {
-		return e, true, nil
+// floor returns the last index entry at or before the offset, and the position of the last entry at
+// most room bytes behind that, 0 if none.
+func (l *Log) floor(s *seg, offset, room int64) (e index.Entry, edge int64, ok bool, err error) {
+	if e, edge, ok = s.tail.Locate(offset, room); ok {
+		return e, edge, true, nil
 	}
-	if offset <= s.Base || s.Size() <= l.config.Load().IndexIntervalBytes {
-		return index.Entry{}, false, nil
+	if offset > s.Base && s.Size() > l.config.Load().IndexIntervalBytes {
+		if err := l.ensure(s); err != nil {
+			return e, 0, false, err
+		}
+		e, edge, ok, err = l.dir.index.Locate(l.key, s.Base, offset, room)
+		if errors.Is(err, index.ErrBadChunk) {
+			return index.Entry{}, 0, false, l.reindex(s)
+		}
+		if err != nil {
+			return e, 0, false, err
+		}
 	}
-	if err := l.ensure(s); err != nil {
-		return index.Entry{}, false, err
-	}
-	e, ok, err := l.dir.index.FindOffset(l.key, s.Base, offset)
-	if errors.Is(err, index.ErrBadChunk) {
-		return index.Entry{}, false, l.reindex(s)
-	}
-	return e, ok, err
+	return e, max(edge, s.tail.Edge(e.Position+room)), ok, nil
 }
 
 // Len is the number of bytes.

@@ -299,29 +299,42 @@ func (d *DB) Last(l Log, base int64) (Entry, bool, error) {
 	return d.FindOffset(l, base, 1<<62)
 }
 
-// FindPosition returns the last entry of the segment at or before the position, given one offset whose
-// entry is before it.
-func (d *DB) FindPosition(l Log, base, from, position int64) (e Entry, ok bool, err error) {
+// Locate returns the last entry of the segment whose offset is <= the given one, and the position of
+// the last entry that is at most room bytes behind it (its own if there is none). It does not
+// materialise the chunks it looks at.
+func (d *DB) Locate(l Log, base, offset, room int64) (e Entry, edge int64, ok bool, err error) {
 	it, err := d.iter(l, base, kindChunk)
 	if err != nil {
-		return e, false, err
+		return e, 0, false, err
 	}
 	defer func() { err = errors.Join(err, it.Error(), it.Close()) }()
-	valid := it.SeekLT(l.chunk(base, from+1))
-	if !valid {
-		valid = it.First()
-	}
-	for ; valid; valid = it.Next() {
-		_, _, entries, err := read(it, base)
+	first := true
+	for valid := it.SeekLT(l.chunk(base, offset+1)); valid; valid = it.Next() {
+		v, err := it.ValueAndErr()
 		if err != nil {
-			return e, false, err
+			return e, 0, false, err
 		}
-		if entries[0].Position > position {
+		more, good := walkChunk(v, base, func(x Entry) bool {
+			if first && x.Offset <= offset {
+				e, ok = x, true
+				edge = x.Position
+				return true
+			}
+			if !ok || x.Position > e.Position+room {
+				return false
+			}
+			edge = x.Position
+			return true
+		})
+		if !good {
+			return e, 0, false, ErrBadChunk
+		}
+		first = false
+		if !more {
 			break
 		}
-		e, ok = FloorPosition(entries, position)
 	}
-	return e, ok, nil
+	return e, edge, ok, nil
 }
 
 // FindTime returns the position from which to scan for the first record with a timestamp >= ts: that

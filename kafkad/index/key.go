@@ -99,19 +99,40 @@ func decodeChunk(b []byte, base int64) (before int64, entries []Entry, ok bool) 
 	}
 	d := decoder{b: b[1:]}
 	before = int64(d.uvarint())
+	if n := d.uvarint(); !d.bad && n <= uint64(len(d.b)) {
+		entries = make([]Entry, 0, n)
+	}
+	_, ok = walkChunk(b, base, func(e Entry) bool {
+		entries = append(entries, e)
+		return true
+	})
+	return before, entries, ok && len(entries) > 0
+}
+
+// walkChunk calls fn for each entry until fn returns false, which more tells; ok is false if the
+// chunk is malformed.
+func walkChunk(b []byte, base int64, fn func(Entry) bool) (more, ok bool) {
+	if len(b) < 3 || b[0] != chunkFormat {
+		return false, false
+	}
+	d := decoder{b: b[1:]}
+	last := Entry{Offset: base, Position: int64(d.uvarint())}
 	count := d.uvarint()
 	if d.bad || count > uint64(len(d.b)) {
-		return 0, nil, false
+		return false, false
 	}
-	entries = make([]Entry, count)
-	last := Entry{Offset: base, Position: before}
-	for i := range entries {
+	for ; count > 0; count-- {
 		last.Offset += int64(d.uvarint())
 		last.Position += int64(d.uvarint())
 		last.MaxTimestamp += d.varint()
-		entries[i] = last
+		if d.bad {
+			return false, false
+		}
+		if !fn(last) {
+			return false, true
+		}
 	}
-	return before, entries, !d.bad && len(d.b) == 0 && count > 0
+	return true, len(d.b) == 0
 }
 
 // Summary closes the index of a segment: it covers the first Size bytes, whose last record is before

@@ -2,14 +2,16 @@ package index
 
 import "sync/atomic"
 
-// Tail is the part of a segment's index that is not in the database yet. One writer adds; readers
-// look without a lock. The zero value is empty.
+// Tail is the part of a segment's index that is not in the database yet, and the chunk before it, so
+// that those who read near the end need no database. One writer adds; readers look without a lock. The
+// zero value is empty.
 type Tail struct {
 	cur atomic.Pointer[tail]
 }
 
 type tail struct {
-	before  int64 // position of the entry before the first, 0 if none
+	before  int64   // position of the entry before the first, 0 if none
+	recent  []Entry // the chunk that went to the database last
 	entries []Entry
 	n       atomic.Int32 // how many of entries are filled
 }
@@ -31,7 +33,8 @@ func (c *tail) grow() *tail {
 	if c == nil {
 		return &tail{entries: make([]Entry, 4)}
 	}
-	out := &tail{before: c.before, entries: make([]Entry, 4*max(len(c.entries), 1))}
+	out := &tail{before: c.before, recent: c.recent,
+		entries: make([]Entry, 4*max(len(c.entries), 1))}
 	copy(out.entries, c.entries)
 	out.n.Store(c.n.Load())
 	return out
@@ -54,15 +57,52 @@ func (t *Tail) Before() int64 {
 	return 0
 }
 
-// Clear empties the tail once its entries are in the database; last is the last one of them.
-func (t *Tail) Clear(last Entry) {
-	t.cur.Store(&tail{before: last.Position})
+// Clear empties the tail once its entries are in the database.
+func (t *Tail) Clear() {
+	entries := t.Entries()
+	if n := len(entries); n > 0 {
+		t.cur.Store(&tail{before: entries[n-1].Position, recent: entries})
+	}
 }
 
 // Reset empties the tail of a segment that was cut; before is the position of its last entry.
 func (t *Tail) Reset(before int64) { t.cur.Store(&tail{before: before}) }
 
-// FindTime does what DB.FindTime does, in the tail.
+// Locate does what DB.Locate does, in memory; ok is false if the entry is not there. edge is right
+// as far as entries in memory go: 0 if none is at most room bytes behind the given position.
+func (t *Tail) Locate(offset, room int64) (e Entry, edge int64, ok bool) {
+	c := t.cur.Load()
+	if c == nil {
+		return e, 0, false
+	}
+	entries := c.entries[:c.n.Load()]
+	if e, ok = FloorOffset(entries, offset); !ok {
+		e, ok = FloorOffset(c.recent, offset)
+	}
+	if !ok {
+		return e, 0, false
+	}
+	return e, c.edge(entries, e.Position+room), true
+}
+
+// Edge is the position of the last entry in memory at or before the given one, 0 if none.
+func (t *Tail) Edge(position int64) int64 {
+	c := t.cur.Load()
+	if c == nil {
+		return 0
+	}
+	return c.edge(c.entries[:c.n.Load()], position)
+}
+
+func (c *tail) edge(entries []Entry, position int64) int64 {
+	if e, ok := FloorPosition(entries, position); ok {
+		return e.Position
+	}
+	e, _ := FloorPosition(c.recent, position)
+	return e.Position
+}
+
+// FindTime does what DB.FindTime does, among the entries that are not in the database.
 func (t *Tail) FindTime(ts int64) (position int64, ok bool) {
 	c := t.cur.Load()
 	if c == nil {
