@@ -92,7 +92,7 @@ func awaitLeaders(ctx context.Context, adm *kadm.Client, topic string, partition
 				}
 			}
 		}
-		if ready == partitions {
+		if err == nil && ready == partitions {
 			return nil
 		}
 		select {
