@@ -81,7 +81,7 @@ type Options struct {
 	Chroot  string   // path that is put before every path; "" or "/" for none
 
 	SessionTimeout time.Duration // asked for; default 30 s. The server may grant another
-	ConnectTimeout time.Duration // per server; default SessionTimeout / number of servers
+	ConnectTimeout time.Duration // per server; default SessionTimeout / number of servers, or / 3
 	MaxFrame       int           // longest reply accepted; default 64 MiB
 	MaxInFlight    int           // requests queued and on the wire before calls block; default 8192
 	ReadOnly       bool          // accept a server that only serves reads
@@ -125,7 +125,7 @@ func (o *Options) setDefaults() error {
 		o.SessionTimeout = 30 * time.Second
 	}
 	if o.ConnectTimeout <= 0 {
-		o.ConnectTimeout = max(o.SessionTimeout/time.Duration(len(servers)), 100*time.Millisecond)
+		o.ConnectTimeout = o.SessionTimeout / time.Duration(max(len(servers), 3))
 	}
 	if o.MaxFrame <= 0 {
 		o.MaxFrame = 64 << 20

@@ -345,6 +345,24 @@ func TestManyWatches(t *testing.T) {
 	}
 }
 
+// TestSilentServer re-attaches through a server that takes the connection and never answers: the
+// client tries again while the session can still be saved.
+func TestSilentServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newFakeServer(t)
+		c := s.client(func(o *Options) { o.ConnectTimeout = time.Minute })
+		f := s.establish()
+		f.close()
+		start := time.Now()
+		s.accept()
+		_, req := s.accept()
+		if d := time.Since(start); req.SessionID != 7 || d > 4*time.Second {
+			t.Errorf("the next attempt, for session %d, came after %v", req.SessionID, d)
+		}
+		c.Abandon()
+	})
+}
+
 // TestPing lets virtual time pass: an idle client pings, and gives up a server that is silent.
 func TestPing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -237,11 +237,17 @@ func (c *Client) connect(server string) (*conn, error) {
 		LastZxidSeen: c.lastZxid, Timeout: int32(min(c.opt.SessionTimeout.Milliseconds(), 1<<31-1)),
 		SessionID: c.id, Passwd: c.password, ReadOnly: c.opt.ReadOnly, HasReadOnly: true,
 	}
+	patience := c.opt.ConnectTimeout
+	if c.id != 0 {
+		// A server that takes the connection and stays silent must not cost the session. Apache's
+		// does so when it is reached in the moment of its start.
+		patience = min(patience, c.timeout/3)
+	}
 	c.mu.Unlock()
 	if req.Passwd == nil {
 		req.Passwd = make([]byte, 16)
 	}
-	ctx, cancel := context.WithTimeout(c.ctx, c.opt.ConnectTimeout)
+	ctx, cancel := context.WithTimeout(c.ctx, patience)
 	defer cancel()
 	nc, err := c.opt.DialContext(ctx, "tcp", server)
 	if err != nil {
