@@ -339,6 +339,11 @@ func (s *session) report(err error) int {
 		return exitNotFound
 	}
 	fmt.Fprintln(s.err, err)
+	if strings.Contains(err.Error(), proto.ErrConnectionLoss.Error()) && s.c != nil {
+		if why := s.c.Trouble(); why != nil {
+			fmt.Fprintln(s.err, why)
+		}
+	}
 	return exitFailed
 }
 

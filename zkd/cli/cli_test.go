@@ -146,7 +146,7 @@ func TestWithoutServer(t *testing.T) {
 		{name: "bad arguments", args: []string{"-server", "h:1", "ls"}, code: 1,
 			err: "ls [-s] [-w] [-R] path\n"},
 		{name: "nobody there", args: []string{"-server", "127.0.0.1:1", "ls", "/"}, code: 1,
-			err: "KeeperErrorCode = ConnectionLoss for /\n"},
+			err: "KeeperErrorCode = ConnectionLoss for /\ncannot connect to 127.0.0.1:1: "},
 		{name: "bad server", args: []string{"-server", "/x", "ls", "/"}, code: 1,
 			err: "names no server"},
 		{name: "bad option", args: []string{"-frob"}, code: 1, err: "unknown option -frob"},

@@ -169,6 +169,7 @@ type Client struct {
 	lastZxid int64
 	xid      int32
 	server   string // of the current or last connection
+	trouble  error  // why there is no connection
 }
 
 // Dial returns a client at once and connects in the background; Wait blocks until the session
@@ -243,6 +244,23 @@ func (c *Client) Server() string {
 	return c.server
 }
 
+// Trouble says why there is no connection: the error of the last attempt, or of the connection that
+// was lost. It is nil while there is a connection and before the first attempt has failed.
+func (c *Client) Trouble() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.trouble
+}
+
+// noteTrouble keeps why there is no connection, for the log and for Trouble.
+func (c *Client) noteTrouble(what string, err error) {
+	c.mu.Lock()
+	server := c.server
+	c.trouble = fmt.Errorf("%s %s: %w", what, server, err)
+	c.mu.Unlock()
+	c.opt.Log.Warn(what+" ZooKeeper", zap.String("server", server), zap.Error(err))
+}
+
 // Close ends the session and the client. Requests already made are answered first. Without a
 // connection there is nobody to tell: Close then returns ErrConnectionLoss and the session ends by
 // its timeout. The client is closed in every case.
@@ -287,6 +305,9 @@ func (c *Client) setState(s State) {
 		c.fatal = ErrAuthFailed
 	case StateClosed:
 		c.fatal = ErrClosed
+	}
+	if s.Up() {
+		c.trouble = nil
 	}
 	close(c.changed)
 	c.changed = make(chan struct{})

@@ -215,6 +215,14 @@ func TestFailFast(t *testing.T) {
 	if _, _, err := c.Get(t.Context(), "/"); err != ErrConnectionLoss {
 		t.Errorf("without a server: %v", err)
 	}
+	if err := c.Trouble(); err == nil || !strings.Contains(err.Error(), "cannot connect to fake") {
+		t.Errorf("the reason: %v", err)
+	}
+	s.setDown(false)
+	s.establish()
+	if err := errors.Join(c.Wait(t.Context()), c.Trouble()); err != nil {
+		t.Errorf("with a server: %v", err)
+	}
 }
 
 // TestGivenUp checks that a request whose caller has left is never sent.

@@ -11,8 +11,6 @@ import (
 	"net"
 	"time"
 
-	"go.uber.org/zap"
-
 	"zkafka/zkd/jute"
 	"zkafka/zkd/proto"
 )
@@ -128,8 +126,7 @@ func (c *Client) run() {
 			if c.fatalOr(nil) != nil || c.ctx.Err() != nil {
 				return
 			}
-			c.opt.Log.Warn("ZooKeeper connection lost", zap.String("server", c.Server()),
-				zap.Error(err))
+			c.noteTrouble("lost the connection to", err)
 			c.setState(StateDisconnected)
 			c.rotate()
 			tries = 0
@@ -143,8 +140,7 @@ func (c *Client) run() {
 		case c.ctx.Err() != nil:
 			return
 		default:
-			c.opt.Log.Warn("cannot connect to ZooKeeper", zap.String("server", c.Server()),
-				zap.Error(err))
+			c.noteTrouble("cannot connect to", err)
 			if tries++; tries%len(c.opt.Servers) != 0 {
 				continue
 			}
