@@ -8,6 +8,9 @@ import "strings"
 func Nearest(name string, known []string) string {
 	best, bestDistance := "", len(name)/3+1
 	for _, k := range known {
+		if max(len(k)-len(name), len(name)-len(k)) > bestDistance {
+			continue // at least that many letters differ
+		}
 		d := distance(fold(name), fold(k))
 		tie := d == bestDistance && (best == "" || len(best) != len(name) && len(k) == len(name))
 		if d < bestDistance || tie {
