@@ -143,8 +143,9 @@ func producerClientOptions(env Env, p *parsed) ([]kgo.Opt, error) {
 	if err != nil {
 		return nil, fmt.Errorf("invalid linger.ms: %w", err)
 	}
-	if _, set := props["linger.ms"]; env.Terminal && !set && !p.has("timeout") {
-		linger = 0 // who types a line wants to see it arrive
+	_, set := props["linger.ms"]
+	if (env.Terminal || p.has("sync")) && !set && !p.has("timeout") {
+		linger = 0 // who types a line, or sends one at a time, waits for nothing else
 	}
 	opts = append(opts, kgo.AllowAutoTopicCreation(),
 		kgo.ProducerLinger(time.Duration(linger)*time.Millisecond))

@@ -43,6 +43,7 @@ type Tool struct {
 	Name    string // with the prefix kafka-
 	Summary string // one line, what the tool does
 	options []option
+	terse   bool // says only what is wrong with a command line, without listing the options
 	run     func(ctx context.Context, env Env, p *parsed) int
 	raw     func(ctx context.Context, env Env, args []string) int // reads its arguments itself
 }
@@ -93,6 +94,10 @@ func (t *Tool) main(ctx context.Context, env Env, args []string) int {
 		return t.raw(ctx, env, args)
 	}
 	p, err := parse(t.options, args)
+	if err != nil && t.terse {
+		fmt.Fprintln(env.Err, err)
+		return exitFailed
+	}
 	if err != nil {
 		return t.usage(env, err.Error())
 	}

@@ -63,7 +63,7 @@ func Topics() *Tool {
 	t := &Tool{
 		Name:    "kafka-topics",
 		Summary: "This tool helps to create, delete, describe, or change a topic.",
-		options: topicOptions,
+		options: topicOptions, terse: true,
 	}
 	t.run = func(ctx context.Context, env Env, p *parsed) int {
 		if err := checkTopics(p); err != nil {
