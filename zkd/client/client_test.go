@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -205,6 +207,43 @@ func TestExpiry(t *testing.T) {
 	}
 	if c.State() != StateExpired {
 		t.Errorf("state %v", c.State())
+	}
+}
+
+// TestServerList has three servers of which one is up at a time.
+func TestServerList(t *testing.T) {
+	s := newFakeServer(t)
+	var mu sync.Mutex
+	up, tried := "b:2181", []string(nil)
+	c := s.client(func(o *Options) {
+		o.Servers = []string{"a", "b", "c:2181"}
+		o.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			mu.Lock()
+			tried = append(tried, addr)
+			ok := addr == up
+			mu.Unlock()
+			if !ok {
+				return nil, errors.New("connection refused")
+			}
+			return s.dial(ctx, network, addr)
+		}
+	})
+	f := s.establish()
+	if err := c.Wait(t.Context()); err != nil || c.Server() != "b:2181" {
+		t.Fatalf("connected to %s: %v", c.Server(), err)
+	}
+	mu.Lock()
+	up, tried = "c:2181", nil
+	mu.Unlock()
+	f.close()
+	_, req := s.accept()
+	if req.SessionID != 7 {
+		t.Errorf("goes to the next server with session %d", req.SessionID)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if tried[0] == "b:2181" {
+		t.Errorf("tried the lost server first: %v", tried)
 	}
 }
 
