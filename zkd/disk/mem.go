@@ -319,7 +319,8 @@ func (m *Mem) ReadDir(dir string) ([]string, error) {
 	names := sortedKeys(d.names)
 	prefix := strings.TrimSuffix(clean(dir), "/") + "/"
 	for sub := range m.dirs {
-		if rest, ok := strings.CutPrefix(sub, prefix); ok && rest != "" && !strings.Contains(rest, "/") {
+		rest, ok := strings.CutPrefix(sub, prefix)
+		if ok && rest != "" && !strings.Contains(rest, "/") {
 			names = append(names, rest)
 		}
 	}

@@ -235,8 +235,8 @@ func replay(fsys disk.FS, info *Info, t *tree.Tree, o RecoverOptions) error {
 }
 
 // checkGap looks for transactions that are missing between two of the same epoch. No server leaves
-// such a gap in what it acknowledged, but one that came up from a snapshot ahead of its log has it
-// in front of that snapshot: then the older snapshot, which needs what is missing, must not be used.
+// such a gap in what it acknowledged, but one that came up from a snapshot ahead of its log has one
+// in front of that snapshot: then an older snapshot, which needs what is missing, must not be used.
 func checkGap(info *Info, last int64, rec txnlog.Record) error {
 	if rec.Zxid <= last+1 || rec.Zxid>>32 != last>>32 || last == 0 {
 		return nil
@@ -246,6 +246,6 @@ func checkGap(info *Info, last int64, rec txnlog.Record) error {
 		return nil
 	}
 	return &txnlog.CorruptError{File: rec.File, Offset: rec.Offset, Reason: fmt.Sprintf(
-		"transactions 0x%x to 0x%x are missing, and the newer snapshot that has them cannot be used",
-		last+1, rec.Zxid-1)}
+		"transactions 0x%x to 0x%x are missing, and the newer snapshot that has them "+
+			"cannot be used", last+1, rec.Zxid-1)}
 }
