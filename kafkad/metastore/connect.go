@@ -72,7 +72,7 @@ func (s *Store) newSession(ctx context.Context) error {
 			return fmt.Errorf("connecting to ZooKeeper: %w", err)
 		}
 		s.current.Store(c)
-		err = c.Wait(ctx)
+		err = s.awaitConnection(ctx, c)
 		if err == nil {
 			id, _, timeout := c.Session()
 			s.log.Info("connected to ZooKeeper", zap.String("server", c.Server()),
@@ -105,8 +105,26 @@ func (s *Store) onState(st client.State) {
 }
 
 func (s *Store) waiting() {
-	s.setStatus(Status{WaitingForZooKeeper,
-		"waiting for ZooKeeper at " + strings.Join(s.servers, ",")})
+	text := "waiting for ZooKeeper at " + strings.Join(s.servers, ",")
+	if c := s.zk(); c != nil {
+		if err := c.Trouble(); err != nil {
+			text += ": " + err.Error()
+		}
+	}
+	s.setStatus(Status{WaitingForZooKeeper, text})
+}
+
+// awaitConnection waits for ever and keeps the status up to date with what stands in the way.
+func (s *Store) awaitConnection(ctx context.Context, c *client.Client) error {
+	for {
+		turn, cancel := context.WithTimeout(ctx, time.Second)
+		err := c.Wait(turn)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return err
+		}
+		s.waiting()
+	}
 }
 
 // pipeline performs ops and repeats those whose fate a lost connection left open, for ever. A

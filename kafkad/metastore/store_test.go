@@ -259,6 +259,9 @@ func TestConnectWaits(t *testing.T) {
 	end := make(chan error, 1)
 	go func() { end <- s.Connect(ctx) }()
 	stat.await(t, "waiting", 0, func(s Status) bool { return s.Phase == WaitingForZooKeeper })
+	stat.await(t, "the reason", 0, func(s Status) bool {
+		return strings.Contains(s.Text, "connection refused")
+	})
 	cancel()
 	if err := <-end; err != context.Canceled {
 		t.Errorf("Connect ended with %v", err)
