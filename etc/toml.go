@@ -10,7 +10,7 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// readTOML reads a TOML document and flattens its tables into dotted keys, so that admin.serverPort,
+// readTOML reads a TOML document and flattens its tables into dotted keys: admin.serverPort,
 // "admin.serverPort" and serverPort under [admin] are one setting.
 func readTOML(name string, data []byte) (*File, error) {
 	keys := scanTOML(string(data))

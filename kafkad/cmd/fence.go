@@ -20,7 +20,7 @@ import (
 // sessionFile is where the ZooKeeper session outlives the process, in the first log directory.
 const sessionFile = "zookeeper.session"
 
-// fenceTimeout bounds `kafkad fence`: it runs while the service manager waits to restart the broker.
+// fenceTimeout bounds `kafkad fence`: the service manager waits for it before a restart.
 const fenceTimeout = 15 * time.Second
 
 func fenceCommand() *cobra.Command {

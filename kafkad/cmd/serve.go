@@ -24,9 +24,9 @@ func serveCommand(version string) *cobra.Command {
 	var flags configFlags
 	c := &cobra.Command{
 		Use: "serve", Short: "Run the broker", Args: cobra.NoArgs,
-		Long: "serve runs the broker until it gets SIGTERM or SIGINT, and then stops cleanly. It waits\n" +
-			"for ZooKeeper as long as it takes. SIGHUP checks the configuration again. Exit\n" +
-			"status: 0 stopped, 1 fault, 78 bad configuration.",
+		Long: "serve runs the broker until it gets SIGTERM or SIGINT, and then stops cleanly. It\n" +
+			"waits for ZooKeeper as long as it takes. SIGHUP checks the configuration again.\n" +
+			"Exit status: 0 stopped, 1 fault, 78 bad configuration.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			return serve(c.Context(), &flags, version)
 		},

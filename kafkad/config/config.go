@@ -70,7 +70,7 @@ type Config struct {
 	HighWatermarkCheckpointInterval time.Duration `key:"replica.high.watermark.checkpoint.interval.ms"`
 
 	// Replication and controller.
-	InterBrokerProtocol        string        `key:"inter.broker.protocol.version"` // as configured, "3.9-IV0"
+	InterBrokerProtocol        string        `key:"inter.broker.protocol.version"` // as written
 	ReplicaLagTimeMax          time.Duration `key:"replica.lag.time.max.ms"`
 	ReplicaSocketTimeout       time.Duration `key:"replica.socket.timeout.ms"`
 	ReplicaFetchMaxBytes       int           `key:"replica.fetch.max.bytes"`
@@ -97,7 +97,7 @@ type Config struct {
 	OffsetsTopicReplicationFactor int           `key:"offsets.topic.replication.factor"`
 	OffsetsTopicPartitions        int           `key:"offsets.topic.num.partitions"`
 	OffsetsTopicSegmentBytes      int           `key:"offsets.topic.segment.bytes"`
-	OffsetsTopicCompressionCodec  int           `key:"offsets.topic.compression.codec"` // 0 none … 4 zstd
+	OffsetsTopicCompressionCodec  int           `key:"offsets.topic.compression.codec"` // 0 to 4
 	OffsetsRetention              time.Duration `key:"offsets.retention.minutes"`
 	OffsetsRetentionCheckInterval time.Duration `key:"offsets.retention.check.interval.ms"`
 	OffsetsCommitTimeout          time.Duration `key:"offsets.commit.timeout.ms"`

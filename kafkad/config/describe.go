@@ -65,7 +65,8 @@ func brokerSynonyms(c *Config, k *Key) []Synonym {
 	return append(given, defaults...)
 }
 
-// DescribeBroker lists every broker setting with its effective value, listener-scoped ones included.
+// DescribeBroker lists every broker setting with its effective value, and the listener-scoped ones
+// that are given.
 func DescribeBroker(c *Config) []Entry {
 	var out []Entry
 	for _, k := range BrokerKeys() {

@@ -99,7 +99,8 @@ var typeNames = map[string]Type{
 }
 
 // parseTable reads the built-in tables: lines of name | type | default | update mode | limits |
-// synonyms, or the reason for being ignored or refused | documentation. "-" is unset, "" the empty string.
+// synonyms, or the reason for being ignored or refused | documentation. "-" is unset, "" the empty
+// string.
 func parseTable(text string) table {
 	t := table{byName: map[string]*Key{}}
 	for _, line := range strings.Split(text, "\n") {

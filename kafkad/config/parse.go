@@ -14,10 +14,9 @@ type Note struct {
 	Text string
 }
 
-// Parse reads a configuration file; its name decides the syntax (see etc.Read). Flags is the text of
-// KAFKA_OPTS: zookeeper.* properties that mean something to a broker's ZooKeeper client are named
-// in notes, the rest is the JVM's. Overrides are the settings of --override and win over the file.
-// The error is an *Error or Errors.
+// Parse reads a configuration file; its name decides the syntax (see etc.Read). Flags is the text
+// of KAFKA_OPTS; what it holds comes back in notes. Overrides are those of --override and win
+// over the file. The error is an *Error or Errors.
 func Parse(name string, data []byte, flags string, overrides map[string]string) (
 	*Config, []Note, error,
 ) {
