@@ -205,9 +205,14 @@ func (c *Coordinator) load(s *shard, epoch int32) {
 		err := c.opts.Store.Replay(c.ctx, s.partition, l)
 		if err == nil {
 			if groups, offsets, ok := s.loaded(epoch, l); ok {
-				c.log.Info("group coordinator loaded", zap.Int32("PARTITION", s.partition),
-					zap.Int32("epoch", epoch), zap.Int("groups", groups),
-					zap.Int("offsets", offsets), zap.Duration("took", time.Since(begun)))
+				level := zap.InfoLevel
+				if groups == 0 {
+					level = zap.DebugLevel // fifty lines that say nothing
+				}
+				c.log.Log(level, "group coordinator loaded",
+					zap.Int32("PARTITION", s.partition), zap.Int32("epoch", epoch),
+					zap.Int("groups", groups), zap.Int("offsets", offsets),
+					zap.Duration("took", time.Since(begun)))
 			}
 			return
 		}
