@@ -12,7 +12,7 @@ type Batch []byte
 // Meta is what a log needs to know about one entry of any format: a v2 batch, or a v0 or v1
 // message, which may wrap a compressed set.
 type Meta struct {
-	BaseOffset   int64 // for a v0 or v1 wrapper the same as LastOffset: the inner first is not looked up
+	BaseOffset   int64 // of a v0 or v1 wrapper the same as LastOffset
 	LastOffset   int64
 	Size         int // with the 12 bytes of offset and length
 	Magic        int8
