@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +20,8 @@ func CLI(version string) *cobra.Command {
 			"completion; \"help\" there lists them.",
 		Example: "  zkd cli -server zk1:2181 ls /brokers/ids\n" +
 			"  zkd cli -server zk1:2181,zk2:2181/kafka",
-		DisableFlagParsing: true, // upstream's options have one dash
+		DisableFlagParsing:    true, // upstream's options have one dash
+		DisableFlagsInUseLine: true,
 		RunE: func(c *cobra.Command, args []string) error {
 			return runCLI(c, args, cli.Options{Version: version})
 		},
@@ -31,7 +33,7 @@ func Shell(version string) *cobra.Command {
 	return &cobra.Command{
 		Use:                "zookeeper-shell HOST:PORT[,...][/CHROOT] [COMMAND ARGS...]",
 		Short:              "Look at znodes and change them, as Kafka's zookeeper-shell does",
-		DisableFlagParsing: true,
+		DisableFlagParsing: true, DisableFlagsInUseLine: true,
 		RunE: func(c *cobra.Command, args []string) error {
 			return runCLI(c, args, cli.Options{Version: version, Shell: true})
 		},
@@ -41,6 +43,9 @@ func Shell(version string) *cobra.Command {
 func runCLI(c *cobra.Command, args []string, opt cli.Options) error {
 	for _, a := range args {
 		if a == "--help" {
+			if !c.HasParent() { // called by the link
+				c.Use = strings.Replace(c.Use, "cli ", "zkCli.sh ", 1)
+			}
 			return c.Help()
 		}
 	}
