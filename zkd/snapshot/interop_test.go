@@ -36,16 +36,19 @@ func TestInteropFiles(t *testing.T) {
 	if os.Getenv("INTEROP_GO_ONLY") == "1" {
 		t.Skip("INTEROP_GO_ONLY=1: Apache's server needs Java and Maven")
 	}
-	for _, peer := range peers {
+	newest := peers[0]
+	all := append(slices.Clone(peers),
+		"zookeeper-3.5.10", "zookeeper-3.6.4", "zookeeper-3.7.2", "zookeeper-3.8.6")
+	for _, peer := range all {
 		t.Run(peer, func(t *testing.T) {
-			if testing.Short() && peer != peers[0] {
+			if testing.Short() && peer != newest {
 				t.Skip("-short: only the newest release")
 			}
 			dir := t.TempDir()
 			w := serve(t, dir, strings.HasPrefix(peer, "zookeeper-3.4"))
 			apache := startApache(t, peer, dir)
 			compareWithClient(t, w.tree, apache.conn, "/")
-			if peer == peers[0] {
+			if peer == newest {
 				checkMismatches(t, apache.addr)
 			}
 			changeThroughClient(t, apache.conn)

@@ -1,6 +1,9 @@
 package tree
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // children is the sorted set of a node's children: a list of sorted chunks, so that an insert moves
 // at most a chunk, iteration runs over plain slices, and a child costs little more than a pointer.
@@ -9,7 +12,8 @@ import "slices"
 // chunks, n is the sum of the lengths.
 type children struct {
 	chunks [][]*Node
-	n      int
+	n      int32
+	prefix int32 // length of the parent's path and a slash: where the names begin
 }
 
 const maxChunk = 512
@@ -18,10 +22,12 @@ const maxChunk = 512
 // last child of the last chunk.
 func (c *children) seek(name string) (chunk, index int, found bool) {
 	lo, hi := 0, len(c.chunks)
+	if hi > 0 && c.lastOf(hi-1) < name { // names often ascend
+		return hi, 0, false
+	}
 	for lo < hi { // first chunk whose last name is not less
 		mid := (lo + hi) / 2
-		last := c.chunks[mid]
-		if last[len(last)-1].Name() < name {
+		if c.lastOf(mid) < name {
 			lo = mid + 1
 		} else {
 			hi = mid
@@ -30,12 +36,20 @@ func (c *children) seek(name string) (chunk, index int, found bool) {
 	if lo == len(c.chunks) {
 		return lo, 0, false
 	}
-	index, found = slices.BinarySearchFunc(c.chunks[lo], name, compareNames)
+	index, found = slices.BinarySearchFunc(c.chunks[lo], name, func(n *Node, name string) int {
+		return strings.Compare(n.path[c.prefix:], name)
+	})
 	return lo, index, found
 }
 
+// lastOf is the last name in a chunk.
+func (c *children) lastOf(chunk int) string {
+	last := c.chunks[chunk]
+	return last[len(last)-1].path[c.prefix:]
+}
+
 func (c *children) insert(kid *Node) {
-	i, j, found := c.seek(kid.Name())
+	i, j, found := c.seek(kid.path[c.prefix:])
 	switch {
 	case found:
 		c.chunks[i][j] = kid
@@ -44,7 +58,7 @@ func (c *children) insert(kid *Node) {
 	case i > 0 && len(c.chunks[i-1]) < maxChunk:
 		i--
 		j = len(c.chunks[i])
-	default: // behind a full last chunk: names often ascend, so the full one stays full
+	default: // behind a full last chunk, which stays full
 		c.chunks = append(c.chunks, []*Node{kid})
 		c.n++
 		return

@@ -55,7 +55,7 @@ func (n *Node) NumChildren() int {
 	if n.kids == nil {
 		return 0
 	}
-	return n.kids.n
+	return int(n.kids.n)
 }
 
 // Children returns the names of the children, sorted.
@@ -162,7 +162,7 @@ func (n *Node) countBelow() int {
 
 func (n *Node) addChild(kid *Node) {
 	if n.kids == nil {
-		n.kids = &children{}
+		n.kids = &children{prefix: int32(len(n.path)) + 1}
 	}
 	n.kids.insert(kid)
 }

@@ -10,7 +10,6 @@
 package tree
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -269,5 +268,3 @@ func (t *Tree) measure() int64 {
 func parentOf(path string) string {
 	return path[:max(strings.LastIndexByte(path, '/'), 0)]
 }
-
-func compareNames(a *Node, name string) int { return cmp.Compare(a.Name(), name) }

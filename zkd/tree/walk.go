@@ -174,7 +174,7 @@ func (f *frame) next(turn int) *Node {
 		if chunk := kids.chunks[f.chunk]; f.index < len(chunk) {
 			kid := chunk[f.index]
 			f.index++
-			f.last = kid.Name()
+			f.last = kid.path[kids.prefix:]
 			return kid
 		}
 		f.chunk, f.index = f.chunk+1, 0
