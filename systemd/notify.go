@@ -24,8 +24,8 @@ type Notifier struct {
 	status string
 }
 
-// Ready says that the daemon serves; the status line goes with it.
-func (n *Notifier) Ready(status string) { n.send("READY=1", n.remember(status)) }
+// Ready says that the daemon serves.
+func (n *Notifier) Ready() { n.send("READY=1") }
 
 // Status replaces the line that `systemctl status` shows. Equal lines are sent once.
 func (n *Notifier) Status(format string, args ...any) {

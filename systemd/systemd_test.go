@@ -45,14 +45,14 @@ func TestNotifyMessages(t *testing.T) {
 	var n Notifier
 	n.Status("recovering %d of %d partitions", 120, 400)
 	n.Status("recovering 120 of 400 partitions") // the same: not sent again
-	n.Ready("serving")
+	n.Ready()
 	n.ExtendTimeout(3 * time.Second)
 	done := n.Reloading()
 	done()
 	n.Stopping("stopping")
 	for _, want := range []string{
 		"STATUS=recovering 120 of 400 partitions",
-		"READY=1\nSTATUS=serving",
+		"READY=1",
 		"EXTEND_TIMEOUT_USEC=3000000",
 	} {
 		if got := receive(); got != want {
@@ -73,7 +73,7 @@ func TestNotifyMessages(t *testing.T) {
 func TestNotifyWithoutManager(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
 	var n Notifier
-	n.Ready("x")
+	n.Ready()
 	n.Watchdog(context.Background(), nil) // returns at once
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -31,10 +32,11 @@ import (
 type broker struct {
 	cfg    *config.Config
 	log    *zap.Logger
-	status func(text string) // "" is the normal state
+	status func(text string)
 	fatal  func(error)
 
 	id     int32
+	serves atomic.Bool // clients are answered
 	store  *metastore.Store
 	host   *host.Host
 	server *server.Server
@@ -127,10 +129,9 @@ func (b *broker) connect(ctx context.Context, dirs *host.DirSet) (err error) {
 }
 
 func (b *broker) storeStatus(s metastore.Status) {
-	if s.Phase == metastore.Registered {
-		s.Text = ""
+	if s.Phase != metastore.Closed {
+		b.status(s.Text)
 	}
-	b.status(s.Text)
 }
 
 // listen binds the ports. Clients that connect wait until Serve.

@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -51,6 +50,7 @@ type daemon struct {
 func serve(ctx context.Context, flags *configFlags, version string) error {
 	d := &daemon{flags: flags, log: systemd.NewLogger(zap.InfoLevel), version: version,
 		fatal: make(chan error, 1)}
+	d.broker.log, d.broker.status, d.broker.fatal = d.log, d.status, d.fail
 	cfg, notes, err := flags.load()
 	for _, n := range notes {
 		d.log.Warn(n.Text)
@@ -62,7 +62,7 @@ func serve(ctx context.Context, flags *configFlags, version string) error {
 		}
 		return &exitError{code: exitConfig}
 	}
-	d.cfg = cfg
+	d.cfg, d.broker.cfg = cfg, cfg
 	if ctx == nil {
 		ctx = context.Background()
 	}
@@ -85,12 +85,15 @@ func (d *daemon) run(ctx context.Context) error {
 	case err != nil && ctx.Err() != nil:
 		err = nil // told to stop while starting
 	case err == nil:
-		d.notify.Ready(d.serving())
+		d.broker.serves.Store(true)
+		d.status(d.broker.store.Status().Text)
+		d.notify.Ready()
 		d.log.Info("kafkad "+d.version+" serves", zap.Int32("BROKER", d.broker.id),
 			zap.String("listeners", listenerTexts(d.cfg.Listeners)),
 			systemd.MessageID(systemd.EventStarted))
 		err = d.wait(ctx)
 	}
+	d.broker.serves.Store(false)
 	d.notify.Stopping("stopping")
 	err = errors.Join(err, d.stop())
 	if err == nil {
@@ -126,21 +129,16 @@ func (d *daemon) start(ctx context.Context) error {
 	ctx, started := context.WithCancel(ctx)
 	defer started()
 	go d.notify.KeepExtending(ctx)
-	d.broker = broker{cfg: d.cfg, log: d.log, status: d.status, fatal: d.fail}
 	return d.broker.start(ctx)
 }
 
-// status is the line of `systemctl status` while the broker is not in its normal state.
+// status is the line of `systemctl status`: what is waited for or done, and once the broker serves,
+// its role.
 func (d *daemon) status(text string) {
-	if text == "" {
-		text = d.serving()
+	if d.broker.serves.Load() {
+		text += "; serving clients on " + listenerTexts(d.cfg.Listeners)
 	}
 	d.notify.Status("%s", text)
-}
-
-func (d *daemon) serving() string {
-	return fmt.Sprintf("broker %d, serving clients on %s", d.broker.id,
-		listenerTexts(d.cfg.Listeners))
 }
 
 func listenerTexts(list []config.Listener) string {

@@ -92,7 +92,8 @@ func (d *daemon) run(ctx context.Context) error {
 		return errors.Join(err, d.close())
 	}
 	status := "standalone, serving clients on " + strings.Join(d.addresses(), " and ")
-	d.notify.Ready(status)
+	d.notify.Status("%s", status)
+	d.notify.Ready()
 	d.log.Info("zkd "+d.version+" serves", zap.Strings("address", d.addresses()),
 		zap.String("dataDir", d.cfg.DataDir), systemd.MessageID(systemd.EventStarted))
 	err := d.wait(ctx)
