@@ -40,11 +40,13 @@ type arrived struct {
 	at        int64
 }
 
-// Attach adds a connection. The caller detaches it in the end.
+// Attach adds a connection. The caller detaches it in the end. A host that has stopped finishes it.
 func (h *Host) Attach(conn Conn, peer Peer) *Link {
 	l := &Link{h: h, conn: conn, rc: replica.NewConn(peer)}
 	l.rc.Tag = l
-	h.submit(input{kind: inputOpen, link: l})
+	if !h.submit(input{kind: inputOpen, link: l}) {
+		conn.Finish()
+	}
 	return l
 }
 

@@ -248,8 +248,11 @@ func (h *Host) finish() {
 	h.queue = nil
 	h.mu.Unlock()
 	for i := range left {
-		if left[i].kind == inputView {
+		switch left[i].kind {
+		case inputView:
 			left[i].view.abandon()
+		case inputOpen:
+			left[i].link.conn.Finish()
 		}
 	}
 	h.loop.timer.Stop()
