@@ -45,7 +45,7 @@ func (realFS) ReadDir(dir string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	names, err := f.Readdirnames(-1)
 	slices.Sort(names)
 	return names, err
@@ -80,7 +80,7 @@ func (realFS) SyncDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	return f.Sync()
 }
 
@@ -99,12 +99,12 @@ func (realFS) Lock(name string) (io.Closer, error) {
 			_, err = f.WriteAt(pid, 0)
 		}
 		if err != nil {
-			f.Close()
+			_ = f.Close()
 			return nil, err
 		}
 		return f, nil
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		pid := make([]byte, 20)
 		n, _ := f.ReadAt(pid, 0)

@@ -48,7 +48,7 @@ func Read(fsys disk.FS, path string, codec Codec) (*tree.Tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open snapshot: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	r, err := decompress(f, codec)
 	if err != nil {
 		return nil, &CorruptError{File: path, Reason: err.Error()}

@@ -20,6 +20,15 @@ import (
 	"zkafka/zkd/txnlog"
 )
 
+// crashRuns is $CRASH_RUNS, 1000 without it, and 100 under -short, where the race detector looks on.
+func crashRuns(t testing.TB) int {
+	t.Helper()
+	if testing.Short() {
+		return env(t, "CRASH_RUNS", 100)
+	}
+	return env(t, "CRASH_RUNS", 1000)
+}
+
 func env(t testing.TB, name string, fallback int) int {
 	t.Helper()
 	s := os.Getenv(name)
@@ -266,7 +275,7 @@ func sameNode(a, b *tree.Tree, path string) error {
 // snapshot behind it must be a whole one, and those that were committed and not purged must be there.
 func TestCrashSnapshot(t *testing.T) {
 	const dir = "/data/version-2"
-	runs, seed := env(t, "CRASH_RUNS", 1000), env(t, "CRASH_SEED", 1)
+	runs, seed := crashRuns(t), env(t, "CRASH_SEED", 1)
 	for run := range runs {
 		rng := rand.New(rand.NewPCG(uint64(seed), uint64(run)))
 		m := disk.NewMem()
@@ -406,7 +415,7 @@ func (s *server) stepSnapshot() error {
 // recoveries. Behind every cut the server must come up without help, with the tree that the
 // transactions up to its zxid give, and none of those it had acknowledged missing.
 func TestCrashRecover(t *testing.T) {
-	runs, seed := env(t, "CRASH_RUNS", 1000), env(t, "CRASH_SEED", 1)
+	runs, seed := crashRuns(t), env(t, "CRASH_SEED", 1)
 	for run := range runs {
 		rng := rand.New(rand.NewPCG(uint64(seed), uint64(run)))
 		s := &server{rng: rng, fsys: disk.NewMem(), w: newWorkload(rng)}

@@ -75,7 +75,7 @@ func looksValid(fsys disk.FS, path string, codec Codec) bool {
 	if err != nil {
 		return false
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	size, err := f.Size()
 	if err != nil || size < 10 {
 		return false

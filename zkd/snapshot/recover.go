@@ -75,7 +75,8 @@ func Recover(fsys disk.FS, dataDir, logDir string, o RecoverOptions) (*tree.Tree
 		if err == nil {
 			return t, info, nil
 		}
-		if log, ok := err.(*replayError); ok {
+		var log *replayError
+		if errors.As(err, &log) {
 			return nil, info, log.err
 		}
 		info.Skipped = append(info.Skipped, err)

@@ -160,7 +160,7 @@ func (w *Writer) Abort() {
 		return
 	}
 	w.err = errFinished
-	w.file.Close()
+	_ = w.file.Close()
 	_ = w.fsys.Remove(w.temp) // what stays is removed by the next Recover
 }
 

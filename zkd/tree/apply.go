@@ -242,10 +242,10 @@ func (t *Tree) setACL(res *Result, b *proto.SetACLTxn) {
 func (t *Tree) closeSession(h *proto.TxnHeader, b *proto.CloseSessionTxn) {
 	delete(t.sessions, h.ClientID)
 	for _, path := range b.Paths {
-		t.remove(path, h.Zxid)
+		_ = t.remove(path, h.Zxid) // may be gone already
 	}
 	for _, path := range t.Ephemerals(h.ClientID) {
-		t.remove(path, h.Zxid)
+		_ = t.remove(path, h.Zxid) // may be gone already
 	}
 }
 

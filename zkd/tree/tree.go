@@ -243,7 +243,7 @@ func (t *Tree) EndReplay() (orphans int) {
 			continue
 		}
 		for _, path := range t.Ephemerals(id) {
-			t.remove(path, t.lastZxid)
+			_ = t.remove(path, t.lastZxid) // may be gone already
 			orphans++
 		}
 	}

@@ -197,8 +197,10 @@ func (w *Walk) tail() {
 	_, _ = w.sum.Write(w.w.B[at:])
 	w.seal()
 	at = len(w.w.B)
+	// Apache writes its last zxid as of now. A start goes by the file's name, and who restores the
+	// file alone is better told what it is sure to contain.
+	w.w.Int64(w.zxid)
 	w.end = w.t.lastZxid
-	w.w.Int64(w.end)
 	_, _ = w.sum.Write(w.w.B[at:])
 	w.seal()
 }

@@ -10,6 +10,15 @@ import (
 	"zkafka/zkd/disk"
 )
 
+// crashRuns is $CRASH_RUNS, 1000 without it, and 100 under -short, where the race detector looks on.
+func crashRuns(t testing.TB) int {
+	t.Helper()
+	if testing.Short() {
+		return env(t, "CRASH_RUNS", 100)
+	}
+	return env(t, "CRASH_RUNS", 1000)
+}
+
 func env(t testing.TB, name string, fallback int) int {
 	t.Helper()
 	s := os.Getenv(name)
@@ -27,7 +36,7 @@ func env(t testing.TB, name string, fallback int) int {
 // again. Behind every cut the log must open without help and hold everything that was flushed, in
 // order, and nothing that was not appended.
 func TestCrashLog(t *testing.T) {
-	runs, seed := env(t, "CRASH_RUNS", 1000), env(t, "CRASH_SEED", 1)
+	runs, seed := crashRuns(t), env(t, "CRASH_SEED", 1)
 	for run := range runs {
 		rng := rand.New(rand.NewPCG(uint64(seed), uint64(run)))
 		m := newFS(t)

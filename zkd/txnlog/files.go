@@ -125,7 +125,7 @@ func cut(fsys disk.FS, name string, end int64) error {
 	if err != nil {
 		return fmt.Errorf("truncate transaction log: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if err := f.Truncate(end); err != nil {
 		return fmt.Errorf("truncate transaction log: %w", err)
 	}

@@ -250,7 +250,7 @@ func (l *Log) Close() error {
 	}
 	err := l.Roll()
 	if l.file != nil {
-		l.file.Close() // after a failure; the failure is what counts
+		_ = l.file.Close() // after a failure; the failure is what counts
 		l.file = nil
 	}
 	if l.err == nil {

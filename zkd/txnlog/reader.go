@@ -68,13 +68,13 @@ func openFile(fsys disk.FS, name string) (*logFile, error) {
 		err = lf.header()
 	}
 	if err != nil {
-		f.Close()
+		_ = f.Close()
 		return nil, err
 	}
 	return lf, nil
 }
 
-func (l *logFile) close() { l.f.Close() }
+func (l *logFile) close() { _ = l.f.Close() }
 
 func (l *logFile) header() error {
 	var have [headerSize]byte
