@@ -148,7 +148,7 @@ func (s *session) set(in *input) error {
 	if len(in.args) == 3 { // upstream's old form: set path data version
 		n, err := strconv.ParseInt(in.args[2], 10, 32)
 		if err != nil {
-			return errors.New("set " + commands["set"].usage)
+			return message("set " + commands["set"].usage)
 		}
 		fmt.Fprintln(s.err, "'set path data [version]' has been deprecated. "+
 			"Please use 'set [-s] [-v version] path data' instead.")
@@ -171,10 +171,10 @@ func (s *session) create(in *input) error {
 	mode, sequential := proto.ModePersistent, in.has('s')
 	switch {
 	case in.has('c') && (in.has('s') || in.has('e')):
-		return errors.New("-c cannot be combined with -s or -e." +
+		return message("-c cannot be combined with -s or -e." +
 			" Containers cannot be ephemeral or sequential.")
 	case in.has('t') && (in.has('e') || in.has('c')):
-		return errors.New("TTLs cannot be used with Ephemeral or Container znodes")
+		return message("TTLs cannot be used with Ephemeral or Container znodes")
 	case in.has('t'):
 		mode = proto.ModePersistentWithTTL
 		if sequential {
@@ -239,7 +239,7 @@ func (s *session) deleteall(in *input) error {
 		return explain(proto.ErrBadArguments, path)
 	}
 	if err := s.c.DeleteRecursive(s.ctx, path); err != nil {
-		return errors.New("Failed to delete some node(s) in the subtree!")
+		return message("Failed to delete some node(s) in the subtree!")
 	}
 	return nil
 }
@@ -303,7 +303,7 @@ func (s *session) sync(in *input) error {
 		fmt.Fprintln(s.out, "Sync is OK")
 		return nil
 	case errors.As(err, &code):
-		return fmt.Errorf("Sync has failed. rc=%d", int32(code)) //nolint:staticcheck // upstream's
+		return message(fmt.Sprintf("Sync has failed. rc=%d", int32(code)))
 	}
 	return explain(err, in.args[0])
 }
@@ -406,11 +406,11 @@ func (s *session) redo(in *input) error {
 		return fmt.Errorf("redo: %q is not a number", in.args[0])
 	}
 	if n < 0 || n >= len(s.history)-1 {
-		return errors.New("Command index out of range")
+		return message("Command index out of range")
 	}
 	words := split(s.history[n])
 	if words[0] == "redo" {
-		return errors.New("No redoing redos")
+		return message("No redoing redos")
 	}
 	s.history[len(s.history)-1] = s.history[n]
 	cmd, again, err := parse(words)

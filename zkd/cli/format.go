@@ -40,7 +40,7 @@ func explain(err error, path string) error {
 		return err
 	}
 	if text, ok := errTexts[code]; ok {
-		return errors.New(text + path)
+		return message(text + path)
 	}
 	return fmt.Errorf("%w for %s", code, path)
 }

@@ -92,7 +92,7 @@ func (in *input) options(cmd *command, words []string) ([]string, error) {
 	for i := 1; i < len(w); i++ {
 		at := strings.IndexByte(cmd.opts, w[i])
 		if at < 0 || w[i] == ':' {
-			return nil, fmt.Errorf("Unrecognized option: %s", w) //nolint:staticcheck // upstream's
+			return nil, message("Unrecognized option: " + w)
 		}
 		if at+1 == len(cmd.opts) || cmd.opts[at+1] != ':' {
 			in.opts[w[i]] = ""
@@ -103,8 +103,7 @@ func (in *input) options(cmd *command, words []string) ([]string, error) {
 			in.opts[w[i]] = w[i+1:]
 			return words, nil
 		case len(words) < 2:
-			//nolint:staticcheck // upstream's words
-			return nil, fmt.Errorf("Missing argument for option: %c", w[i])
+			return nil, message("Missing argument for option: " + w[i:])
 		}
 		in.opts[w[i]] = words[1]
 		return words[1:], nil
@@ -128,13 +127,13 @@ func checkPath(path string, sequential bool) error {
 	}
 	switch {
 	case p == "":
-		return errPath("Path length must be > 0")
+		return message("Path length must be > 0")
 	case p[0] != '/':
-		return errPath("Path must start with / character")
+		return message("Path must start with / character")
 	case p == "/":
 		return nil
 	case strings.HasSuffix(p, "/"):
-		return errPath("Path must not end with / character")
+		return message("Path must not end with / character")
 	}
 	at := 1
 	for part := range strings.SplitSeq(p[1:], "/") {
@@ -151,16 +150,16 @@ func checkPath(path string, sequential bool) error {
 			}
 		}
 		if reason != "" {
-			return errPath(fmt.Sprintf("Invalid path string %q caused by %s", p, reason))
+			return message(fmt.Sprintf("Invalid path string %q caused by %s", p, reason))
 		}
 	}
 	return nil
 }
 
-// errPath is a malformed path, in upstream's words.
-type errPath string
+// message is an error in upstream's words, which are made to be read alone.
+type message string
 
-func (e errPath) Error() string { return string(e) }
+func (m message) Error() string { return string(m) }
 
 func badRune(r rune) bool {
 	return r < 0x20 || r >= 0x7f && r <= 0x9f || r >= 0xd800 && r <= 0xf8ff ||

@@ -146,7 +146,7 @@ func (c *Client) Pipeline(ctx context.Context, ops ...Op) []OpResult {
 	defer j.mu.Unlock()
 	res := slices.Clone(j.res)
 	for i := range res {
-		if res[i].Err == errUnanswered {
+		if errors.Is(res[i].Err, errUnanswered) {
 			res[i].Err = ctx.Err()
 		}
 	}
@@ -198,7 +198,7 @@ func (c *Client) ExistsW(ctx context.Context, path string) (
 }
 
 func exists(r OpResult) (bool, proto.Stat, error) {
-	if r.Err == proto.ErrNoNode {
+	if errors.Is(r.Err, proto.ErrNoNode) {
 		return false, proto.Stat{}, nil
 	}
 	return r.Err == nil, r.Stat, r.Err

@@ -120,7 +120,7 @@ func TestReconnect(t *testing.T) {
 	if r := <-get; r.Err != nil {
 		t.Fatal(r.Err)
 	}
-	if r := <-exists; r.Err != proto.ErrNoNode {
+	if r := <-exists; !errors.Is(r.Err, proto.ErrNoNode) {
 		t.Fatal(r.Err)
 	}
 	<-children
@@ -128,7 +128,7 @@ func TestReconnect(t *testing.T) {
 	lost := do(c, SetOp("/d", []byte("x"), 1))
 	f.request(proto.OpSetData, nil)
 	f.close()
-	if r := <-lost; r.Err != ErrConnectionLoss {
+	if r := <-lost; !errors.Is(r.Err, ErrConnectionLoss) {
 		t.Errorf("a request on the wire ends with %v", r.Err)
 	}
 	kept := do(c, GetOp("/d"))
@@ -157,7 +157,7 @@ func TestReconnect(t *testing.T) {
 	f.event(proto.EventNodeChildrenChanged, "/k")
 	f.reply(-8, 9, proto.ErrOK)
 	f.reply(f.request(proto.OpGetData, nil), 9, proto.ErrNoNode)
-	if r := <-kept; r.Err != proto.ErrNoNode {
+	if r := <-kept; !errors.Is(r.Err, proto.ErrNoNode) {
 		t.Errorf("a request made without a connection ends with %v", r.Err)
 	}
 	go func() {
@@ -190,16 +190,16 @@ func TestExpiry(t *testing.T) {
 		t.Errorf("attaches with %+v", req)
 	}
 	f.grant(0, 0)
-	if err := c.Wait(t.Context()); err != ErrSessionExpired {
+	if err := c.Wait(t.Context()); !errors.Is(err, ErrSessionExpired) {
 		t.Errorf("Wait: %v", err)
 	}
-	if r := <-pending; r.Err != ErrSessionExpired {
+	if r := <-pending; !errors.Is(r.Err, ErrSessionExpired) {
 		t.Errorf("pending request: %v", r.Err)
 	}
-	if _, err := c.Set(t.Context(), "/", nil, -1); err != ErrSessionExpired {
+	if _, err := c.Set(t.Context(), "/", nil, -1); !errors.Is(err, ErrSessionExpired) {
 		t.Errorf("later request: %v", err)
 	}
-	if err := c.AddAuth(t.Context(), "digest", nil); err != ErrSessionExpired {
+	if err := c.AddAuth(t.Context(), "digest", nil); !errors.Is(err, ErrSessionExpired) {
 		t.Errorf("later credential: %v", err)
 	}
 	if err := c.Close(t.Context()); err != nil {
@@ -251,7 +251,7 @@ func TestFailFast(t *testing.T) {
 	s := newFakeServer(t)
 	s.setDown(true)
 	c := s.client(func(o *Options) { o.FailFast = true })
-	if _, _, err := c.Get(t.Context(), "/"); err != ErrConnectionLoss {
+	if _, _, err := c.Get(t.Context(), "/"); !errors.Is(err, ErrConnectionLoss) {
 		t.Errorf("without a server: %v", err)
 	}
 	if err := c.Trouble(); err == nil || !strings.Contains(err.Error(), "cannot connect to fake") {
@@ -299,7 +299,7 @@ func TestRoom(t *testing.T) {
 	xid := f.request(proto.OpGetData, nil)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
-	if r := c.Do(ctx, GetOp("/b")); r.Err != context.DeadlineExceeded {
+	if r := c.Do(ctx, GetOp("/b")); !errors.Is(r.Err, context.DeadlineExceeded) {
 		t.Errorf("second request: %v", r.Err)
 	}
 	f.reply(xid, 1, proto.ErrOK, &proto.GetDataResponse{})

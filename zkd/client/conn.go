@@ -196,10 +196,10 @@ func (c *Client) shutdown() {
 	fatal := c.fatalOr(ErrClosed)
 	c.failQueued(fatal)
 	state := proto.StateClosed
-	switch fatal {
-	case ErrSessionExpired:
+	switch {
+	case errors.Is(fatal, ErrSessionExpired):
 		state = proto.StateExpired
-	case ErrAuthFailed:
+	case errors.Is(fatal, ErrAuthFailed):
 		state = proto.StateAuthFailed
 	}
 	c.mu.Lock()
@@ -249,7 +249,7 @@ func (c *Client) connect(server string) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	unhook := context.AfterFunc(ctx, func() { nc.Close() })
+	unhook := context.AfterFunc(ctx, func() { _ = nc.Close() })
 	cn, resp, err := handshake(nc, &req)
 	if !unhook() && err == nil {
 		err = ctx.Err()
@@ -258,7 +258,7 @@ func (c *Client) connect(server string) (*conn, error) {
 		err = ErrSessionExpired
 	}
 	if err != nil {
-		nc.Close()
+		_ = nc.Close()
 		return nil, fmt.Errorf("establish a session: %w", err)
 	}
 	timeout := time.Duration(resp.Timeout) * time.Millisecond
@@ -271,7 +271,7 @@ func (c *Client) connect(server string) (*conn, error) {
 		state = StateConnectedReadOnly
 	}
 	if err := c.greet(cn); err != nil {
-		nc.Close()
+		_ = nc.Close()
 		return nil, err
 	}
 	c.setState(state)
@@ -371,17 +371,17 @@ func readFrame(br *bufio.Reader, buf []byte, limit int) ([]byte, error) {
 // serve reads from a connection until it breaks, with a writer beside it, and fails what was on the
 // wire.
 func (c *Client) serve(cn *conn) error {
-	unhook := context.AfterFunc(c.ctx, func() { cn.nc.Close() })
+	unhook := context.AfterFunc(c.ctx, func() { _ = cn.nc.Close() })
 	defer unhook()
 	written := make(chan error, 1)
 	go func() {
 		err := c.write(cn)
-		cn.nc.Close() // the reader ends with it
+		_ = cn.nc.Close() // the reader ends with it
 		written <- err
 	}()
 	err := c.read(cn)
 	close(cn.quit)
-	cn.nc.Close()
+	_ = cn.nc.Close()
 	if werr := <-written; werr != nil && errors.Is(err, net.ErrClosed) {
 		err = werr // the writer saw the reason
 	}

@@ -10,8 +10,8 @@ import (
 	"zkafka/zkd/proto"
 )
 
-// FuzzReplies hands a client whatever a server may send, with a request of every kind on the wire: it
-// must answer each request once, or give the connection up.
+// FuzzReplies hands a client whatever a server may send, with a request of every kind on the wire:
+// it must answer each request once, or give the connection up.
 func FuzzReplies(f *testing.F) {
 	var w jute.Writer
 	(&proto.ReplyHeader{Xid: 1, Zxid: 5}).Encode(&w)

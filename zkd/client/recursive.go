@@ -15,7 +15,7 @@ func (c *Client) CreateRecursive(
 	ctx context.Context, path string, data []byte, acl []proto.ACL, mode int32,
 ) (string, error) {
 	p, err := c.Create(ctx, path, data, acl, mode)
-	if err != proto.ErrNoNode {
+	if !errors.Is(err, proto.ErrNoNode) {
 		return p, err
 	}
 	if err := c.createParents(ctx, path, acl); err != nil {
@@ -41,7 +41,7 @@ func (c *Client) createParents(ctx context.Context, path string, acl []proto.ACL
 func (c *Client) createAll(ctx context.Context, ops []Op) error {
 	var last error
 	for i, r := range c.Pipeline(ctx, ops...) {
-		if r.Err != nil && r.Err != proto.ErrNodeExists {
+		if r.Err != nil && !errors.Is(r.Err, proto.ErrNodeExists) {
 			last = fmt.Errorf("create %s: %w", ops[i].path, r.Err)
 			if !errors.Is(r.Err, proto.ErrNoNode) && !errors.Is(r.Err, proto.ErrNoAuth) {
 				return last
@@ -81,7 +81,7 @@ func (c *Client) DeleteRecursive(ctx context.Context, path string) error {
 		ops = append(ops, DeleteOp(nodes[i], proto.AnyVersion))
 	}
 	for i, r := range c.Pipeline(ctx, ops...) {
-		if r.Err != nil && r.Err != proto.ErrNoNode {
+		if r.Err != nil && !errors.Is(r.Err, proto.ErrNoNode) {
 			return fmt.Errorf("delete %s: %w", ops[i].path, r.Err)
 		}
 	}
@@ -100,7 +100,7 @@ func (c *Client) Subtree(ctx context.Context, path string) ([]string, error) {
 		}
 		from = len(nodes)
 		for i, r := range c.Pipeline(ctx, ops...) {
-			if r.Err == proto.ErrNoNode && ops[i].path != path {
+			if errors.Is(r.Err, proto.ErrNoNode) && ops[i].path != path {
 				continue
 			}
 			if r.Err != nil {

@@ -1,6 +1,10 @@
 package client
 
-import "zkafka/zkd/proto"
+import (
+	"errors"
+
+	"zkafka/zkd/proto"
+)
 
 // watches are the one-shot watches of a session, by the server's paths. A node's data and existence
 // are told apart because a reconnect sets them again in different lists.
@@ -12,7 +16,7 @@ type watches struct {
 func (w *watches) add(op proto.Op, path string, err error, fn func(Event)) {
 	m := &w.data
 	switch {
-	case op == proto.OpExists && err == proto.ErrNoNode:
+	case op == proto.OpExists && errors.Is(err, proto.ErrNoNode):
 		m = &w.exist
 	case err != nil:
 		return

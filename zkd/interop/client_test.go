@@ -133,7 +133,7 @@ func testNodes(t *testing.T, s *server) {
 		t.Errorf("after DeleteRecursive: found %v, %v", found, err)
 	}
 	check(t, c.Close(ctx))
-	if _, _, err := c.Get(ctx, "/"); err != client.ErrClosed {
+	if _, _, err := c.Get(ctx, "/"); !errors.Is(err, client.ErrClosed) {
 		t.Errorf("get on a closed client: %v", err)
 	}
 }
@@ -165,7 +165,7 @@ func testErrors(t *testing.T, s *server) {
 		{client.GetACLOp("/errors/n"), proto.ErrNoNode},
 		{client.SetACLOp("/errors", acl, 5), proto.ErrBadVersion},
 	} {
-		if r := c.Do(ctx, test.op); r.Err != test.want {
+		if r := c.Do(ctx, test.op); !errors.Is(r.Err, test.want) {
 			t.Errorf("%+v: %v, want %v", test.op, r.Err, test.want)
 		}
 	}
@@ -235,8 +235,9 @@ func testMulti(t *testing.T, s *server) {
 		client.SetOp("/multi", []byte("no"), 1),
 		client.DeleteOp("/multi", 5),
 		client.SetOp("/multi", []byte("no"), -1))
-	if err != proto.ErrBadVersion || len(res) != 3 || res[0].Err != nil ||
-		res[1].Err != proto.ErrBadVersion || res[2].Err != proto.ErrRuntimeInconsistency {
+	if !errors.Is(err, proto.ErrBadVersion) || len(res) != 3 || res[0].Err != nil ||
+		!errors.Is(res[1].Err, proto.ErrBadVersion) ||
+		!errors.Is(res[2].Err, proto.ErrRuntimeInconsistency) {
 		t.Errorf("failed multi: %v, %+v", err, res)
 	}
 	if d, _, err := c.Get(ctx, "/multi"); err != nil || string(d) != "w" {
@@ -265,7 +266,7 @@ func testACL(t *testing.T, s *server) {
 	if len(acl) != 1 || acl[0] != want || st.Aversion != 0 {
 		t.Errorf("ACL %+v, want %+v", acl, want)
 	}
-	if _, _, err := other.Get(ctx, "/acl"); err != proto.ErrNoAuth {
+	if _, _, err := other.Get(ctx, "/acl"); !errors.Is(err, proto.ErrNoAuth) {
 		t.Errorf("get by a stranger: %v", err)
 	}
 	st, err = c.SetACL(ctx, "/acl", append(proto.ReadACL(), acl...), 0)
@@ -276,11 +277,11 @@ func testACL(t *testing.T, s *server) {
 	if d, _, err := other.Get(ctx, "/acl"); err != nil || string(d) != "s" {
 		t.Errorf("get by a stranger who may read: %q, %v", d, err)
 	}
-	if _, err := other.Set(ctx, "/acl", nil, -1); err != proto.ErrNoAuth {
+	if _, err := other.Set(ctx, "/acl", nil, -1); !errors.Is(err, proto.ErrNoAuth) {
 		t.Errorf("set by a stranger: %v", err)
 	}
 	_, err = other.Create(ctx, "/acl2", nil, proto.CreatorAllACL(), 0)
-	if err != proto.ErrInvalidACL {
+	if !errors.Is(err, proto.ErrInvalidACL) {
 		t.Errorf("creator ACL without identity: %v", err)
 	}
 	check(t, c.DeleteRecursive(ctx, "/acl"))
@@ -290,13 +291,13 @@ func testACL(t *testing.T, s *server) {
 
 func testAuthRefused(t *testing.T, s *server) {
 	ctx, c := timeout(t), dial(t, s)
-	if err := c.AddAuth(ctx, "nonsense", []byte("x")); err != client.ErrAuthFailed {
+	if err := c.AddAuth(ctx, "nonsense", []byte("x")); !errors.Is(err, client.ErrAuthFailed) {
 		t.Errorf("unknown scheme: %v", err)
 	}
 	if c.State() != client.StateAuthFailed {
 		t.Errorf("state %v", c.State())
 	}
-	if _, _, err := c.Get(ctx, "/"); err != client.ErrAuthFailed {
+	if _, _, err := c.Get(ctx, "/"); !errors.Is(err, client.ErrAuthFailed) {
 		t.Errorf("get after a refused credential: %v", err)
 	}
 }
@@ -397,7 +398,7 @@ func testAttach(t *testing.T, s *server) {
 		Servers: []string{s.addr}, SessionID: id, Password: make([]byte, 16),
 	})
 	check(t, err)
-	if err := wrong.Wait(ctx); err != client.ErrSessionExpired {
+	if err := wrong.Wait(ctx); !errors.Is(err, client.ErrSessionExpired) {
 		t.Errorf("attach to a session that is gone: %v", err)
 	}
 	wrong.Abandon()
@@ -423,7 +424,7 @@ func testExpiry(t *testing.T, s *server) {
 		Servers: []string{s.addr}, SessionID: id, Password: pw,
 	})
 	check(t, err)
-	if err := late.Wait(ctx); err != client.ErrSessionExpired {
+	if err := late.Wait(ctx); !errors.Is(err, client.ErrSessionExpired) {
 		t.Errorf("attach to an expired session: %v", err)
 	}
 	late.Abandon()
@@ -435,7 +436,7 @@ func testNewer(t *testing.T, s *server) {
 	ctx, c := timeout(t), dial(t, s)
 	p, st, err := c.Create2(ctx, "/newer", []byte("abc"), proto.OpenACL(), proto.ModePersistent)
 	if s.name == "zookeeper-3.4.14" {
-		if err != proto.ErrUnimplemented {
+		if !errors.Is(err, proto.ErrUnimplemented) {
 			t.Errorf("create2: %v", err)
 		}
 		return

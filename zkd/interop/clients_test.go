@@ -4,6 +4,7 @@ package interop
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -150,7 +151,7 @@ func goZookeeper(t *testing.T, s *server) {
 	_, err = other.Set("/go", []byte("two"), 0)
 	check(t, err)
 	goEvent(t, watch, zk.EventNodeDataChanged)
-	if _, err := other.Set("/go", nil, 0); err != zk.ErrBadVersion {
+	if _, err := other.Set("/go", nil, 0); !errors.Is(err, zk.ErrBadVersion) {
 		t.Errorf("old version: %v", err)
 	}
 	_, _, watch, err = c.ChildrenW("/go")
@@ -176,7 +177,8 @@ func goZookeeper(t *testing.T, s *server) {
 	if err != nil || len(res) != 4 || res[0].String != "/go/m" || res[1].Stat.Version != 2 {
 		t.Errorf("multi %v, %v", res, err)
 	}
-	if _, err := c.Multi(&zk.DeleteRequest{Path: "/go/none", Version: -1}); err != zk.ErrNoNode {
+	_, err = c.Multi(&zk.DeleteRequest{Path: "/go/none", Version: -1})
+	if !errors.Is(err, zk.ErrNoNode) {
 		t.Errorf("failed multi: %v", err)
 	}
 	check(t, c.AddAuth("digest", []byte("u:p")))
@@ -187,7 +189,7 @@ func goZookeeper(t *testing.T, s *server) {
 	if want := zk.DigestACL(zk.PermAll, "u", "p"); !slices.Equal(acl, want) {
 		t.Errorf("ACL %v, want %v", acl, want)
 	}
-	if _, _, err := other.Get("/go/mine"); err != zk.ErrNoAuth {
+	if _, _, err := other.Get("/go/mine"); !errors.Is(err, zk.ErrNoAuth) {
 		t.Errorf("get by a stranger: %v", err)
 	}
 	_, _, gone, err := c.ExistsW("/go/s-0000000000")

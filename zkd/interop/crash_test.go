@@ -28,7 +28,7 @@ func (w *writer) run(ctx context.Context) error {
 		switch {
 		case err == nil:
 			w.acked = append(w.acked, p)
-		case err == client.ErrConnectionLoss:
+		case errors.Is(err, client.ErrConnectionLoss):
 			w.lost++
 		case errors.Is(err, context.Canceled):
 		default:

@@ -3,6 +3,7 @@
 package interop
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -69,7 +70,7 @@ func fill(t *testing.T, c *client.Client, generation int) {
 	}
 	r := c.Do(ctx, client.MultiOp(client.SetOp(top, []byte("no"), -1),
 		client.DeleteOp(top+"/none", -1))) // failures are in the log too
-	if r.Err != proto.ErrNoNode {
+	if !errors.Is(r.Err, proto.ErrNoNode) {
 		t.Fatalf("failed multi: %v", r.Err)
 	}
 }

@@ -19,9 +19,6 @@ type MultiHeader struct {
 // multiEnd ends every list of operations and of results.
 var multiEnd = MultiHeader{Type: OpError, Done: true, Err: -1}
 
-// multiHeaderSize is the encoded size of a MultiHeader.
-const multiHeaderSize = 9
-
 // Encode appends the record to w.
 func (x *MultiHeader) Encode(w *jute.Writer) {
 	w.Int32(int32(x.Type))

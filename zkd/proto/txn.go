@@ -179,8 +179,8 @@ func (x *MultiTxn) Encode(w *jute.Writer) {
 func (x *MultiTxn) Decode(r *jute.Reader) {
 	x.Txns = nil
 	n := r.VectorLen(8)
-	if n < 0 {
-		return
+	if n <= 0 {
+		return // an empty multi is legal
 	}
 	x.Txns = make([]SubTxn, n)
 	var sub jute.Reader
