@@ -61,6 +61,12 @@ func (f *fakeTopics) CreatePartitions(
 	return nil
 }
 
+func (f *fakeTopics) AlterConfig(
+	_ context.Context, _ string, _ bool, change func(map[string]string) error,
+) error {
+	return change(f.overrides)
+}
+
 func (f *fakeTopics) TopicConfig(string) map[string]string { return f.overrides }
 
 func (f *fakeTopics) BrokerConfig() (own, defaults map[string]string) { return f.own, f.defaults }

@@ -142,6 +142,7 @@ func runAdmin(t *testing.T, addr string) string {
 	a.metadata()
 	a.configs()
 	a.clusters()
+	a.alterations()
 	a.deletes()
 	return a.out.String()
 }
@@ -434,6 +435,103 @@ func (a *admin) configs() {
 	a.describe(4, false, 8, "7")
 	a.describe(4, false, 3, "1")
 	a.describe(4, false, 16, "1")
+}
+
+// change is one operation: name, operation (0 set, 1 delete, 2 append, 3 subtract), value.
+type change struct {
+	name  string
+	op    int8
+	value string
+}
+
+func (a *admin) alter(version int16, dry bool, kind int8, name string, changes ...change) {
+	r := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	r.ValidateOnly = dry
+	x := kmsg.NewIncrementalAlterConfigsRequestResource()
+	x.ResourceType, x.ResourceName = kmsg.ConfigResourceType(kind), name
+	for _, ch := range changes {
+		c := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+		c.Name, c.Op = ch.name, kmsg.IncrementalAlterConfigOp(ch.op)
+		if ch.value != "NULL" {
+			c.Value = &ch.value
+		}
+		x.Configs = append(x.Configs, c)
+	}
+	r.Resources = append(r.Resources, x)
+	a.step(fmt.Sprintf("alter %d %q %v", kind, name, changes), r, version)
+}
+
+func (a *admin) replace(version int16, name string, settings ...string) {
+	r := kmsg.NewPtrAlterConfigsRequest()
+	x := kmsg.NewAlterConfigsRequestResource()
+	x.ResourceType, x.ResourceName = 2, name
+	for i := 0; i < len(settings); i += 2 {
+		c := kmsg.NewAlterConfigsRequestResourceConfig()
+		c.Name = settings[i]
+		if settings[i+1] != "NULL" {
+			c.Value = &settings[i+1]
+		}
+		x.Configs = append(x.Configs, c)
+	}
+	r.Resources = append(r.Resources, x)
+	a.step(fmt.Sprintf("replace %q %v", name, settings), r, version)
+}
+
+// overrides waits until the topic's own settings are as told, as a client would, and records them.
+func (a *admin) overrides(topic, want string) {
+	for {
+		r := kmsg.NewPtrDescribeConfigsRequest()
+		x := kmsg.NewDescribeConfigsRequestResource()
+		x.ResourceType, x.ResourceName = 2, topic
+		r.Resources = append(r.Resources, x)
+		var list []string
+		for _, c := range a.ask(r, 4).(*kmsg.DescribeConfigsResponse).Resources[0].Configs {
+			if c.Source == 1 {
+				list = append(list, c.Name+"="+*c.Value)
+			}
+		}
+		slices.Sort(list)
+		if got := strings.Join(list, " "); got == want {
+			fmt.Fprintf(&a.out, "overrides of %s: %s\n", topic, got)
+			return
+		}
+		time.Sleep(10 * time.Millisecond) // polls: the change comes by a notification
+	}
+}
+
+func (a *admin) alterations() {
+	a.alter(1, false, 2, "t3", change{"retention.ms", 0, "5000"}, change{"flush.ms", 0, "7"})
+	a.overrides("t3", "cleanup.policy=compact flush.ms=7 retention.ms=5000")
+	a.alter(0, false, 2, "t3", change{"flush.ms", 1, ""}, change{"cleanup.policy", 2, "delete"},
+		change{"no.such", 1, "NULL"})
+	a.overrides("t3", "cleanup.policy=compact,delete retention.ms=5000")
+	a.alter(1, true, 2, "t3", change{"retention.ms", 0, "1"})
+	a.alter(1, false, 2, "t3", change{"cleanup.policy", 3, "compact,x"})
+	a.overrides("t3", "cleanup.policy=delete retention.ms=5000")
+	a.alter(1, false, 2, "t3", change{"retention.ms", 2, "1"})
+	a.alter(1, false, 2, "t3", change{"retention.ms", 3, "1"})
+	a.alter(1, false, 2, "t3", change{"retention.ms", 0, "NULL"})
+	a.alter(1, false, 2, "t3", change{"retention.ms", 0, "1"}, change{"retention.ms", 0, "2"})
+	a.alter(1, false, 2, "t3", change{"no.such", 0, "1"})
+	a.alter(1, false, 2, "t3", change{"retention.ms", 0, "x"})
+	a.alter(1, false, 2, "nope", change{"retention.ms", 0, "1"})
+	a.alter(1, false, 2, "bad name", change{"retention.ms", 0, "1"})
+	a.alter(1, false, 4, "1", change{"num.partitions", 0, "1"})
+	a.alter(1, false, 4, "", change{"log.retention.ms", 0, "8000"})
+	a.alter(1, false, 4, "1", change{"log.retention.ms", 0, "x"})
+	a.alter(1, false, 4, "7", change{"log.retention.ms", 0, "8000"})
+	a.alter(1, false, 4, "xx", change{"log.retention.ms", 0, "8000"})
+	a.alter(1, false, 16, "1", change{"x", 0, "1"})
+	a.alter(1, false, 3, "1", change{"x", 0, "1"})
+	for v := range int16(3) {
+		a.replace(v, "t3", "retention.ms", fmt.Sprint(6000+v))
+		a.overrides("t3", fmt.Sprintf("retention.ms=%d", 6000+v))
+	}
+	a.replace(2, "t3", "retention.ms", "NULL")
+	a.replace(2, "t3", "no.such", "1")
+	a.replace(2, "nope", "retention.ms", "1")
+	a.replace(2, "bad name", "retention.ms", "1")
+	a.replace(2, "t3", "retention.ms", "1", "retention.ms", "2")
 }
 
 func (a *admin) clusters() {

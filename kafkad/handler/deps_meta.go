@@ -31,6 +31,9 @@ type TopicStore interface {
 	) []metastore.TopicResult
 	TopicConfig(topic string) map[string]string
 	BrokerConfig() (own, defaults map[string]string)
+	AlterConfig(
+		ctx context.Context, entity string, dryRun bool, change func(map[string]string) error,
+	) error
 }
 
 // Operations that somebody may do who may do everything, as bits: without an authorizer that is

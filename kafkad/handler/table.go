@@ -40,10 +40,12 @@ func init() {
 		22: on((*Handlers).handleInitProducerID),
 		23: on((*Handlers).handleOffsetForLeaderEpoch),
 		32: on((*Handlers).handleDescribeConfigs),
+		33: on((*Handlers).handleAlterConfigs),
 		35: on((*Handlers).handleDescribeLogDirs),
 		37: on((*Handlers).handleCreatePartitions),
 
 		42: on((*Handlers).handleDeleteGroups),
+		44: on((*Handlers).handleIncrementalAlterConfigs),
 		47: on((*Handlers).handleOffsetDelete),
 		60: on((*Handlers).handleDescribeCluster),
 	}

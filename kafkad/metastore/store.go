@@ -190,6 +190,9 @@ func (s *Store) Start(ctx context.Context, reg Registration, b Broker) error {
 	if err := s.loadBrokerConfig(ctx); err != nil {
 		return err
 	}
+	if dynamic := s.effective(); len(dynamic) > 0 {
+		b.BrokerConfigChanged(dynamic)
+	}
 	s.reclaim(ctx)
 	stop := context.AfterFunc(ctx, s.cancel)
 	err := s.begin(s.ctx)

@@ -309,6 +309,11 @@ func TestInteropConfigChange(t *testing.T) {
 		b.fake.await(t, "dynamic broker configuration", func() bool {
 			return b.fake.dynamic["a"] == "1" && b.fake.dynamic["b"] == "2"
 		})
+		b.shut(t)
+		again := startBroker(t, connect, nil)
+		if again.fake.dynamic["b"] != "2" {
+			t.Error("a restart forgets the dynamic broker configuration")
+		}
 	})
 }
 

@@ -44,9 +44,11 @@ var apis = []API{
 	{22, "InitProducerId", 5, 2},
 	{23, "OffsetForLeaderEpoch", 4, 4},
 	{32, "DescribeConfigs", 4, 4},
+	{33, "AlterConfigs", 2, 2},
 	{35, "DescribeLogDirs", 4, 2},
 	{37, "CreatePartitions", 3, 2},
 	{42, "DeleteGroups", 2, 2},
+	{44, "IncrementalAlterConfigs", 1, 1},
 	{47, "OffsetDelete", 0, NotFlexible},
 	{60, "DescribeCluster", 1, 0},
 }
