@@ -71,7 +71,9 @@ func withAdmin(brokers []string, f func(*kadm.Client) error) error {
 		return fmt.Errorf("make a client: %w", err)
 	}
 	defer cl.Close()
-	return f(kadm.NewClient(cl))
+	adm := kadm.NewClient(cl)
+	adm.SetTimeoutMillis(120000) // a JVM takes its time for a thousand partitions
+	return f(adm)
 }
 
 // pollInterval is how often a condition of the server under test is looked at.

@@ -38,8 +38,11 @@ func (h *Host) announce(l Leadership) {
 	}
 }
 
-// stale checks the epochs of a control request.
+// stale checks the epochs of a control request, and that it does not come after Close.
 func (h *Host) stale(controllerEpoch int32, brokerEpoch int64) errcode.Code {
+	if h.stopped {
+		return errcode.BrokerNotAvailable
+	}
 	if controllerEpoch < h.controllerEpoch {
 		return errcode.StaleControllerEpoch
 	}
@@ -64,8 +67,11 @@ func (h *Host) LeaderAndIsr(req *cluster.LeaderAndIsr) cluster.LeaderAndIsrResul
 		s := &req.Partitions[i]
 		results[i] = cluster.PartitionResult{Topic: s.Topic, Index: s.Index}
 		p, isNew, code := h.replicaFor(s)
-		work[i], results[i].Err = p, code
-		if isNew {
+		results[i].Err = code
+		if code == errcode.None {
+			work[i] = p
+		}
+		if isNew && code == errcode.None {
 			created = append(created, p)
 		}
 	}
@@ -111,10 +117,7 @@ func (h *Host) replicaFor(s *cluster.PartitionState) (*Partition, bool, errcode.
 			}
 			return nil, false, errcode.KafkaStorageError
 		}
-		if code := h.setTopicID(made, s.TopicID); code != errcode.None {
-			return nil, false, code
-		}
-		return made, true, errcode.None
+		return made, true, h.setTopicID(made, s.TopicID)
 	}
 	return p, false, h.setTopicID(p, s.TopicID)
 }
@@ -244,7 +247,7 @@ func (h *Host) BrokerConfigChanged(dynamic map[string]string) {
 
 func (h *Host) applySettings(topic string, settings *Settings) {
 	t := h.tables.Load().byName[topic]
-	if t == nil {
+	if t == nil || h.stopped {
 		return
 	}
 	for _, p := range t.parts {

@@ -60,6 +60,7 @@ type Host struct {
 	defaults atomic.Pointer[config.Topic] // broker defaults with the dynamic ones applied
 
 	control         sync.Mutex // one control request at a time
+	stopped         bool       // control requests come too late
 	controllerEpoch int32
 	listeners       map[string][]func(Leadership)
 	onGone          []func([]string)
@@ -143,6 +144,9 @@ func (h *Host) Close() error {
 	if again {
 		return nil
 	}
+	h.control.Lock()
+	h.stopped = true
+	h.control.Unlock()
 	close(h.stop)
 	h.janitors.Wait()
 	h.flushQueue.close()
@@ -168,8 +172,16 @@ func (h *Host) Close() error {
 	return errors.Join(errs...)
 }
 
-// Alive sends a message through every shard, to show that none of them hangs. Not after Close.
+// Alive sends a message through every shard, to show that none of them hangs. A host that is closing
+// counts as alive.
 func (h *Host) Alive(ctx context.Context) error {
+	if !h.enter.TryRLock() {
+		return nil
+	}
+	defer h.enter.RUnlock()
+	if h.closed {
+		return nil
+	}
 	answers := make(chan struct{}, len(h.shards))
 	for _, s := range h.shards {
 		select {

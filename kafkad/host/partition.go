@@ -220,6 +220,11 @@ func (p *Partition) readError(err error) error {
 
 // FollowerFetch notes that another replica has everything before offset.
 func (p *Partition) FollowerFetch(replica int32, offset int64) (code errcode.Code) {
+	p.host.enter.RLock()
+	defer p.host.enter.RUnlock()
+	if p.host.closed {
+		return errcode.NotLeaderOrFollower
+	}
 	p.shard.do(func() {
 		code = p.machine.FollowerFetch(replica, offset)
 		p.shard.publish(p)

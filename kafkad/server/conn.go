@@ -36,6 +36,7 @@ type conn struct {
 
 	active   atomic.Int64 // unix nanoseconds of the last byte that moved; read by the janitor
 	handling atomic.Bool  // a handler is at work, perhaps waiting: not idle
+	writing  atomic.Bool  // a reply is being written: idle if the client does not take it
 }
 
 func newConn(s *Server, tcp *net.TCPConn, listener string, addr netip.Addr) (*conn, error) {
@@ -154,9 +155,10 @@ func (c *conn) readFull(b []byte) error {
 	return nil
 }
 
-// closeIfIdle closes the connection if nothing moved since the given time. The janitor calls it.
+// closeIfIdle closes the connection if nothing moved since the given time. A handler that waits is not
+// idle, a client that does not take its reply is. The janitor calls it.
 func (c *conn) closeIfIdle(since time.Time) {
-	if !c.handling.Load() && c.active.Load() < since.UnixNano() {
+	if (!c.handling.Load() || c.writing.Load()) && c.active.Load() < since.UnixNano() {
 		c.tcp.Close()
 	}
 }

@@ -19,7 +19,18 @@ func (o *output) init(c *conn) {
 }
 
 // Write implements handler.Output.
-func (o *output) Write(b []byte) (int, error) { return o.c.tcp.Write(b) }
+func (o *output) Write(b []byte) (int, error) {
+	o.begin()
+	defer o.end()
+	return o.c.tcp.Write(b)
+}
+
+func (o *output) begin() {
+	o.c.touch()
+	o.c.writing.Store(true)
+}
+
+func (o *output) end() { o.c.writing.Store(false) }
 
 // copyLimit is the size of records below which copying them between the header bytes is cheaper than
 // handing them to the kernel one by one: one read per span and one write in all, and the
@@ -28,6 +39,8 @@ const copyLimit = 32 << 10
 
 // WriteSpans implements handler.Output.
 func (o *output) WriteSpans(head []byte, spans []handler.Span) error {
+	o.begin()
+	defer o.end()
 	total := 0
 	for i := range spans {
 		total += spans[i].Len
@@ -42,6 +55,7 @@ func (o *output) WriteSpans(head []byte, spans []handler.Span) error {
 			return fmt.Errorf("write reply: %w", err)
 		}
 		at = s.At
+		o.c.touch()
 		if err := o.send.file(s.File.Fd(), s.Offset, s.Len); err != nil {
 			return fmt.Errorf("send records: %w", err)
 		}
