@@ -1,12 +1,12 @@
 package systemd
 
-// Events that operators look for carry one of these as MESSAGE_ID. They never change their meaning.
+// Events that operators look for carry one of these as MESSAGE_ID. They never change their meaning;
+// docs/operating/commands.md lists them.
 const (
 	EventStarted        = "4b8d84b0090e48e6aade25291a89540b" // the daemon serves
 	EventStopped        = "2a7fa8300894445db59d0d6b6558ef7f" // a clean stop is complete
 	EventBadConfig      = "3625b5ab8e4e44d7ae02bec709d4691e" // the configuration cannot be used
 	EventReloaded       = "30db66a0b04848b4a742065591a1cbf1" // a changed configuration is in force
-	EventRecovered      = "b3b9e20cff4340b6b64cf1a95378c7e9" // data of an unclean stop was mended
 	EventTornTail       = "88c24bf892074d25915546b581e3df77" // an unfinished write was cut off
 	EventDiskFault      = "2ce5fd860a524aedb7c1c96eaa2022f9" // a disk failed
 	EventSessionExpired = "9450db66e00349febc772e2406536bf1" // a client's or our own session expired

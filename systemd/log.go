@@ -174,3 +174,34 @@ func (c *consoleCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	}
 	return c.Core.Write(e, nil)
 }
+
+// WithEvents gives entries whose message is a key of byMessage that MESSAGE_ID. Packages that log
+// need not know of the journal then; the daemon's main package names their messages.
+func WithEvents(log *zap.Logger, byMessage map[string]string) *zap.Logger {
+	return log.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core {
+		return &eventCore{c, byMessage}
+	}))
+}
+
+type eventCore struct {
+	zapcore.Core
+	byMessage map[string]string
+}
+
+func (c *eventCore) With(fields []zapcore.Field) zapcore.Core {
+	return &eventCore{c.Core.With(fields), c.byMessage}
+}
+
+func (c *eventCore) Check(e zapcore.Entry, ce *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if c.Enabled(e.Level) {
+		return ce.AddCore(e, c)
+	}
+	return ce
+}
+
+func (c *eventCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
+	if id, ok := c.byMessage[e.Message]; ok {
+		fields = append(fields[:len(fields):len(fields)], MessageID(id))
+	}
+	return c.Core.Write(e, fields)
+}

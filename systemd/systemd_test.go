@@ -138,6 +138,23 @@ func TestJournalEntry(t *testing.T) {
 	}
 }
 
+func TestEventsByMessage(t *testing.T) {
+	var vars map[string]string
+	log := WithEvents(zap.New(&journalCore{LevelEnabler: zap.InfoLevel,
+		send: func(_ string, _ journal.Priority, v map[string]string) error {
+			vars = v
+			return nil
+		}}), map[string]string{"elected": EventElected}).With(zap.Int("epoch", 4))
+	log.Info("elected", zap.Int("brokers", 3))
+	if vars["MESSAGE_ID"] != EventElected || vars["EPOCH"] != "4" || vars["BROKERS"] != "3" {
+		t.Errorf("%v", vars)
+	}
+	log.Info("something else")
+	if _, has := vars["MESSAGE_ID"]; has {
+		t.Errorf("%v", vars)
+	}
+}
+
 func TestJournalNames(t *testing.T) {
 	for key, want := range map[string]string{"topic": "TOPIC", "_x": "X", "log dir": "LOG_DIR",
 		"9lives": "F9LIVES", "": "F", "message": "F_MESSAGE", "ä": "F"} {

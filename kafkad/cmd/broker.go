@@ -68,8 +68,6 @@ func (b *broker) start(ctx context.Context) error {
 	if err := b.store.Start(ctx, b.registration(), b.host); err != nil {
 		return err
 	}
-	b.log.Info("the broker is registered in ZooKeeper", zap.Int32("BROKER", b.id),
-		zap.String("cluster", b.store.ClusterID()), systemd.MessageID(systemd.EventRegistered))
 	b.server.Serve(b.handlers())
 	return nil
 }

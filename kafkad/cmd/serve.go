@@ -48,7 +48,7 @@ type daemon struct {
 // serve runs the broker to its end. What goes wrong is logged here; the error only has the exit
 // code.
 func serve(ctx context.Context, flags *configFlags, version string) error {
-	d := &daemon{flags: flags, log: systemd.NewLogger(zap.InfoLevel), version: version,
+	d := &daemon{flags: flags, log: newLogger(), version: version,
 		fatal: make(chan error, 1)}
 	d.broker.log, d.broker.status, d.broker.fatal = d.log, d.status, d.fail
 	cfg, notes, err := flags.load()

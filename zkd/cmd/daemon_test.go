@@ -175,13 +175,13 @@ func TestServeReloadStop(t *testing.T) {
 	p.signal(syscall.SIGHUP)
 	p.until("RELOADING=1")
 	p.until("READY=1")
-	if !strings.Contains(p.output.String(), "the old one stays in force") {
-		t.Errorf("a bad reload went unsaid:\n%s", p.output)
-	}
 	p.signal(syscall.SIGTERM)
 	p.until("STOPPING=1")
 	if code := p.exit(); code != 0 {
 		t.Errorf("exit code %d\n%s", code, p.output)
+	}
+	if !strings.Contains(p.output.String(), "the old one stays in force") {
+		t.Errorf("a bad reload went unsaid:\n%s", p.output)
 	}
 	if out, code := run(t, "zkd", "status", "--config", file); code != exitConfig {
 		t.Errorf("status with a bad file: %d %s", code, out)

@@ -58,7 +58,7 @@ type daemon struct {
 // serve runs the server to its end. What goes wrong is logged here; the error only has the exit
 // code.
 func serve(ctx context.Context, flags *configFlags, version string) error {
-	d := &daemon{flags: flags, log: systemd.NewLogger(zap.InfoLevel), version: version}
+	d := &daemon{flags: flags, log: newLogger(), version: version}
 	cfg, notes, err := flags.load()
 	for _, n := range notes {
 		d.log.Warn(n.Text)

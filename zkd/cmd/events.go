@@ -1,0 +1,16 @@
+package cmd
+
+import (
+	"go.uber.org/zap"
+
+	"zkafka/systemd"
+)
+
+// events are the messages of the server's packages that operators look for.
+var events = map[string]string{
+	"session expired": systemd.EventSessionExpired,
+	"stopping: the transaction log cannot be written": systemd.EventDiskFault,
+}
+
+// newLogger is the daemon's logger.
+func newLogger() *zap.Logger { return systemd.WithEvents(systemd.NewLogger(zap.InfoLevel), events) }
