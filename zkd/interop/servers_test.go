@@ -110,6 +110,13 @@ func (s *server) write(name, text string) {
 // start runs the server on its directory and waits until it grants a session.
 func (s *server) start() {
 	s.t.Helper()
+	s.launch()
+	s.wait()
+}
+
+// launch runs the server on its directory.
+func (s *server) launch() {
+	s.t.Helper()
 	cfg := filepath.Join(s.dir, "zoo.cfg")
 	if s.name == "zkd" {
 		s.cmd = exec.Command(zkdBinary(s.t), "serve", "--config", cfg)
@@ -122,6 +129,11 @@ func (s *server) start() {
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// wait waits until the server grants a session.
+func (s *server) wait() {
+	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 	defer cancel()
 	c, err := client.Dial(ctx, client.Options{Servers: []string{s.addr}})
