@@ -133,7 +133,11 @@ func New(o Options) (*Machine, error) {
 // firstID is upstream's first session id, unless a living session has it or a later one: the clock
 // that ids are made of starts anew with the machine.
 func firstID(o *Options, millis int64) int64 {
-	first := session.FirstID(o.ServerID, millis)
+	server := o.ServerID
+	if server == 0 {
+		server = 1 // upstream's standalone servers have 1 here, though they say 0 elsewhere
+	}
+	first := session.FirstID(server, millis)
 	for id := range o.Tree.Sessions() {
 		if id>>56 == first>>56 && id >= first {
 			first = id + 1
