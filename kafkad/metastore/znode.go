@@ -268,17 +268,12 @@ func encodeState(s *controller.State) []byte {
 	var o object
 	o.num("controller_epoch", int64(s.ControllerEpoch))
 	o.num("leader", int64(s.Leader))
-	if s.Recovering {
-		// Upstream's object has six members then, which changes the order it writes them in.
-		o.num("version", 1)
-		o.num("leader_epoch", int64(s.LeaderEpoch))
-		o.raw("isr", intList(s.ISR))
-		o.num("leader_recovery_state", 1)
-		return o.bytes()
-	}
 	o.num("version", 1)
 	o.num("leader_epoch", int64(s.LeaderEpoch))
 	o.raw("isr", intList(s.ISR))
+	if s.Recovering {
+		o.num("leader_recovery_state", 1)
+	}
 	return o.bytes()
 }
 
