@@ -143,9 +143,10 @@ func (h *Handlers) awaitCreated(
 	if req.ValidateOnly {
 		return
 	}
-	h.awaitTopics(ctx, req.TimeoutMillis, results, func(im *cluster.Image, r *metastore.TopicResult) bool {
-		return led(im, r.Name, r.Partitions)
-	})
+	h.awaitTopics(ctx, req.TimeoutMillis, results,
+		func(im *cluster.Image, r *metastore.TopicResult) bool {
+			return led(im, r.Name, r.Partitions)
+		})
 }
 
 // awaitTopics waits until done holds for every result without error, at most millis, and gives
