@@ -48,14 +48,13 @@ func (f *flight) get(path string, into *change) (*change, bool) {
 }
 
 func (f *flight) load(n *tree.Node, into *change) {
-	stat := n.Persisted()
 	*into = change{
 		path:     n.Path(),
 		exists:   true,
-		stat:     stat,
+		stat:     n.Persisted(),
 		children: int32(n.NumChildren()),
 		acl:      n.ACL(),
-		digest:   tree.NodeDigest(n.Path(), n.Data(), &stat),
+		digest:   n.Digest(),
 	}
 }
 
@@ -66,9 +65,9 @@ func (f *flight) prefixOf(c *change) uint32 {
 	}
 	n, ok := f.tree.Get(c.path)
 	if !ok {
-		return digestPrefix(c.path, nil)
+		return tree.DigestPrefix(c.path, nil)
 	}
-	return digestPrefix(c.path, n.Data())
+	return tree.DigestPrefix(c.path, n.Data())
 }
 
 // put adds a change that starts out as a copy of from.
@@ -92,7 +91,7 @@ func (f *flight) put(zxid int64, from *change) *change {
 func (f *flight) rehash(c *change) {
 	var share uint32
 	if c.exists {
-		share = digestWith(c.path, c.prefix, &c.stat)
+		share = tree.DigestWith(c.path, c.prefix, &c.stat)
 	}
 	f.digest += uint64(share) - uint64(c.digest)
 	c.digest = share

@@ -142,7 +142,7 @@ func (p *Prep) add(path string, data []byte, list []proto.ACL, owner, timeMillis
 		},
 	}
 	if p.digests {
-		fresh.prefix = digestPrefix(path, data)
+		fresh.prefix = tree.DigestPrefix(path, data)
 	}
 	p.rehash(p.flight.put(p.zxid, fresh))
 }

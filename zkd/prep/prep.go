@@ -243,7 +243,7 @@ func (p *Prep) setData(t *Txn, r *Request, b *proto.SetDataRequest) (proto.TxnBo
 	c.stat.Mzxid = p.zxid
 	c.stat.Mtime = r.TimeMillis
 	if p.digests {
-		c.prefix = digestPrefix(c.path, b.Data)
+		c.prefix = tree.DigestPrefix(c.path, b.Data)
 		p.flight.rehash(c)
 	}
 	body := &proto.SetDataTxn{}

@@ -46,11 +46,15 @@ func start(t *testing.T, ho host.Options, so server.Options) (addr string) {
 	return s.Addrs()[0].String()
 }
 
-func dial(t *testing.T, addr string) *client.Client {
+func dial(t *testing.T, addr string) *client.Client { return dialSession(t, addr, 0, nil) }
+
+func dialSession(t *testing.T, addr string, id int64, password []byte) *client.Client {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	c, err := client.Dial(ctx, client.Options{Servers: []string{addr}})
+	c, err := client.Dial(ctx, client.Options{
+		Servers: []string{addr}, SessionID: id, Password: password,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
