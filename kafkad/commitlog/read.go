@@ -146,7 +146,7 @@ func (l *Log) region(v *view, i int, offset int64, maxBytes int, upTo int64,
 		}
 		return at, int64(maxBytes), nil
 	}
-	if edge >= at+first {
+	if edge = max(edge, s.tail.Edge(at+int64(maxBytes))); edge >= at+first {
 		return at, edge - at, nil
 	}
 	return at, int64(maxBytes), nil
