@@ -2,6 +2,7 @@ package handler
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -221,7 +222,8 @@ func TestInternalTopicsHaveTheirOwnSettings(t *testing.T) {
 		t.Errorf("created %v", f.created)
 	}
 	f.answer = errcode.InvalidReplicationFactor
-	if err := h.CreateOffsetsTopic(t.Context()); err != errcode.InvalidReplicationFactor {
+	err := h.CreateOffsetsTopic(t.Context())
+	if !errors.Is(err, errcode.InvalidReplicationFactor) {
 		t.Errorf("error %v", err)
 	}
 }

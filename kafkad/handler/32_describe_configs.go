@@ -42,8 +42,9 @@ func (h *Handlers) handleDescribeConfigs(
 		q := &req.Resources[i]
 		rr := kmsg.NewDescribeConfigsResponseResource()
 		rr.ResourceType, rr.ResourceName = q.ResourceType, q.ResourceName
+		var entries []describedConfig
+		var code errcode.Code
 		message := ""
-		entries, code := []describedConfig(nil), errcode.None
 		switch q.ResourceType {
 		case topicResource:
 			entries, code, message = h.describeTopic(q.ResourceName)

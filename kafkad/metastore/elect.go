@@ -138,7 +138,8 @@ func (s *Store) wonAfterAll(ctx context.Context, epoch int32) (bool, error) {
 		return false, err
 	}
 	session, _, _ := s.zk().Session()
-	if r.Err != nil || r.Stat.EphemeralOwner != session {
+	ours := r.Err == nil && r.Stat.EphemeralOwner == session
+	if !ours {
 		return false, nil
 	}
 	now, version, err := s.readEpoch(ctx)

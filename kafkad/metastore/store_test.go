@@ -2,6 +2,7 @@ package metastore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -263,7 +264,7 @@ func TestConnectWaits(t *testing.T) {
 		return strings.Contains(s.Text, "connection refused")
 	})
 	cancel()
-	if err := <-end; err != context.Canceled {
+	if err := <-end; !errors.Is(err, context.Canceled) {
 		t.Errorf("Connect ended with %v", err)
 	}
 }
@@ -276,7 +277,7 @@ func TestInteropConfigChange(t *testing.T) {
 		set := func(path, data string) {
 			t.Helper()
 			_, err := c.Create(t.Context(), path, []byte(data), proto.OpenACL(), 0)
-			if err == proto.ErrNodeExists {
+			if errors.Is(err, proto.ErrNodeExists) {
 				_, err = c.Set(t.Context(), path, []byte(data), -1)
 			}
 			if err != nil {
