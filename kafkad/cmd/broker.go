@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"zkafka/kafkad/admin"
 	"zkafka/kafkad/cluster"
 	"zkafka/kafkad/commitlog"
 	"zkafka/kafkad/config"
@@ -41,6 +42,7 @@ type broker struct {
 	host   *host.Host
 	server *server.Server
 	groups *coordinator.Coordinator
+	admin  *admin.Admin
 }
 
 func (b *broker) start(ctx context.Context) error {
@@ -69,7 +71,24 @@ func (b *broker) start(ctx context.Context) error {
 		return err
 	}
 	b.server.Serve(b.handlers())
+	b.startAdmin()
 	return nil
+}
+
+// startAdmin serves the metrics. The broker does without when their port is taken.
+func (b *broker) startAdmin() {
+	if b.cfg.AdminAddress == "" {
+		return
+	}
+	var err error
+	b.admin, err = admin.Start(admin.Options{
+		Address: b.cfg.AdminAddress, NodeID: b.id, Image: b.store.Image,
+		IsController: b.store.IsController, Connections: b.server.Connections,
+		Host: b.host, Groups: b.groups, Log: b.log,
+	})
+	if err != nil {
+		b.log.Warn("there is no metrics page", zap.Error(err))
+	}
 }
 
 // lockPatience is how long a start waits for the process that holds the log directories: one that
@@ -247,6 +266,9 @@ func (b *broker) alive(ctx context.Context) error { return b.host.Alive(ctx) }
 // registration goes last so that the controller never sees a broker that is gone but listed.
 func (b *broker) stop(ctx context.Context) error {
 	var errs []error
+	if b.admin != nil {
+		errs = append(errs, b.admin.Close())
+	}
 	if b.server != nil {
 		errs = append(errs, b.server.Close(ctx))
 	}

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -237,7 +239,8 @@ func TestLife(t *testing.T) {
 	if got := registered(t, zkPort); len(got) != 1 || got[0] != "1" {
 		t.Errorf("brokers %v", got)
 	}
-	p = start(t, "kafkad", "serve", "--config", file)
+	adminAddress := net.JoinHostPort("127.0.0.1", strconv.Itoa(freePort(t)))
+	p = start(t, "kafkad", "serve", "--config", file, "--override", "admin.address="+adminAddress)
 	p.until("READY=1")
 	consumer := kafka(t, port, kgo.ConsumeTopics("book"),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
@@ -245,6 +248,7 @@ func TestLife(t *testing.T) {
 	if len(records) != 1 || string(records[0].Value) != "This is message" {
 		t.Errorf("records %v", records)
 	}
+	adminPage(t, adminAddress)
 	p.signal(syscall.SIGKILL)
 	p.exit()
 	if out, code := run(t, "kafkad", "fence", "--config", file); code != 0 {
@@ -272,6 +276,32 @@ func TestLife(t *testing.T) {
 	}
 	if out, code := run(t, "kafkad", "fence", "--config", file); code != 0 || out != "" {
 		t.Errorf("fence after a clean stop: %d\n%s", code, out)
+	}
+}
+
+// adminPage looks at metrics and health.
+func adminPage(t *testing.T, address string) {
+	t.Helper()
+	for page, wants := range map[string][]string{
+		"/health": {"ok\n"},
+		"/metrics": {"kafka_controller_kafkacontroller_activecontrollercount 1\n",
+			"kafka_server_replicamanager_leadercount 1\n",
+			"kafka_server_replicamanager_partitioncount 1\n", "go_goroutines "},
+	} {
+		resp, err := http.Get("http://" + address + page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %d %v", page, resp.StatusCode, err)
+		}
+		for _, want := range wants {
+			if !strings.Contains(string(body), want) {
+				t.Errorf("%s has no %q:\n%s", page, want, body)
+			}
+		}
 	}
 }
 
