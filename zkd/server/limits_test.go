@@ -141,7 +141,7 @@ func TestPipelined(t *testing.T) {
 			for j := range 200 {
 				inner.Go(func() {
 					path := fmt.Sprintf("%s/%d", root, j)
-					data := make([]byte, j*j*4)
+					data := make([]byte, j*j)
 					if _, err := c.Create(t.Context(), path, data, proto.OpenACL(), 0); err != nil {
 						t.Error(err)
 					}
