@@ -123,6 +123,7 @@ func (m *Machine) topicsChanged(in TopicsChanged) {
 		var ps []*partition
 		for _, t := range added {
 			ps = append(ps, t.parts...)
+			m.emit(Note{t.name, "topic created"})
 		}
 		m.reconcile(ps)
 	})
@@ -154,7 +155,12 @@ func (m *Machine) topicChanged(n TopicNode) {
 	}
 	t.parts = append(t.parts, added...)
 	slices.SortFunc(t.parts, func(a, b *partition) int { return int(a.tp.Index - b.tp.Index) })
-	m.write(ws, func([]WriteResult) { m.reconcile(added) })
+	m.write(ws, func([]WriteResult) {
+		if len(added) > 0 {
+			m.emit(Note{n.Name, "partitions added"})
+		}
+		m.reconcile(added)
+	})
 }
 
 func (m *Machine) nodeOf(t *topic) *TopicNode {
