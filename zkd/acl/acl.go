@@ -150,9 +150,9 @@ func javaParts(s string) int {
 	return len(parts)
 }
 
-// Authenticate handles an auth packet. It returns the identities that the connection gains, or false
-// when the scheme is unknown or the credentials are refused. peerIP is the address that
-// the packet came from.
+// Authenticate handles an auth packet. It returns the identities that the connection gains, or
+// false when the scheme is unknown or the credentials are refused. peerIP is the address that the
+// packet came from.
 func (c *Checker) Authenticate(scheme string, auth []byte, peerIP string) ([]proto.ID, bool) {
 	switch {
 	case scheme == SchemeDigest && !c.opts.DigestDisabled:
@@ -168,8 +168,8 @@ func (c *Checker) Authenticate(scheme string, auth []byte, peerIP string) ([]pro
 	return nil, false
 }
 
-// Mask returns list as it is shown to those who may read but not administer a znode: what follows the
-// user name of a digest is hidden.
+// Mask returns list as it is shown to those who may read but not administer a znode: what follows
+// the user name of a digest is hidden.
 func Mask(list []proto.ACL) []proto.ACL {
 	out := slices.Clone(list)
 	for i := range out {

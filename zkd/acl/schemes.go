@@ -7,6 +7,7 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"fmt"
+	"hash"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -26,21 +27,28 @@ func digestID(userPassword string, sum []byte) string {
 
 // hasher returns the digest function for an algorithm in Java's spelling.
 func hasher(alg string) (func(string) string, error) {
+	var newHash func() hash.Hash
 	switch strings.ToUpper(alg) {
 	case "", "SHA1", "SHA-1", "SHA":
 		return Digest, nil
 	case "SHA-224":
-		return func(s string) string { h := sha256.Sum224([]byte(s)); return digestID(s, h[:]) }, nil
+		newHash = sha256.New224
 	case "SHA-256":
-		return func(s string) string { h := sha256.Sum256([]byte(s)); return digestID(s, h[:]) }, nil
+		newHash = sha256.New
 	case "SHA-384":
-		return func(s string) string { h := sha512.Sum384([]byte(s)); return digestID(s, h[:]) }, nil
+		newHash = sha512.New384
 	case "SHA-512":
-		return func(s string) string { h := sha512.Sum512([]byte(s)); return digestID(s, h[:]) }, nil
+		newHash = sha512.New
 	case "MD5":
-		return func(s string) string { h := md5.Sum([]byte(s)); return digestID(s, h[:]) }, nil
+		newHash = md5.New
+	default:
+		return nil, fmt.Errorf("acl: unknown digest algorithm %q", alg)
 	}
-	return nil, fmt.Errorf("acl: unknown digest algorithm %q", alg)
+	return func(userPassword string) string {
+		h := newHash()
+		h.Write([]byte(userPassword))
+		return digestID(userPassword, h.Sum(nil))
+	}, nil
 }
 
 // ipValid says whether expr can stand in an ACL: an address, or an address and a number of leading

@@ -122,6 +122,11 @@ func (s *system) connect() *client.Client {
 	return c
 }
 
+func createEphemeral(t *testing.T, c *client.Client) error {
+	_, err := c.Create(t.Context(), "/e", []byte("x"), proto.OpenACL(), proto.ModeEphemeral)
+	return err
+}
+
 func lines(s string) []string { return strings.Split(strings.TrimSuffix(s, "\n"), "\n") }
 
 // match compares text line by line with regular expressions.
@@ -151,7 +156,7 @@ func TestWords(t *testing.T) {
 		t.Errorf("stmk: %q", got)
 	}
 	c := s.connect()
-	if _, err := c.Create(t.Context(), "/e", []byte("x"), proto.OpenACL(), proto.ModeEphemeral); err != nil {
+	if err := createEphemeral(t, c); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, _, err := c.GetW(t.Context(), "/e"); err != nil {
@@ -162,7 +167,8 @@ func TestWords(t *testing.T) {
 		`Latency min/avg/max: \d+/\d+\.\d+/\d+`, `Received: 3`, `Sent: 3`, `Connections: 2`,
 		`Outstanding: 0`, `Zxid: 0x2`, `Mode: standalone`, `Node count: 6`,
 	}
-	match(t, "srvr", s.word("srvr"), append([]string{"Zookeeper version: " + version}, counts...)...)
+	match(t, "srvr", s.word("srvr"),
+		append([]string{"Zookeeper version: " + version}, counts...)...)
 	match(t, "stat", s.word("stat"), append([]string{
 		"Zookeeper version: " + version, "Clients:",
 		` /127\.0\.0\.1:\d+\[1\]\(queued=0,recved=3,sent=3\)`,
@@ -258,8 +264,8 @@ func TestPrometheusNames(t *testing.T) {
 	}
 }
 
-// notStandalone tells metrics with a label, of which a standalone server without quotas and learners
-// has no value: the metric exists upstream, but no row of it.
+// notStandalone tells metrics with a label, of which a standalone server without quotas and
+// learners has no value: the metric exists upstream, but no row of it.
 func notStandalone(line string) bool {
 	for _, name := range []string{
 		"ack_latency", "learner_handler_qp_size", "learner_handler_qp_time_ms", "per_namespace",
@@ -295,7 +301,7 @@ func TestCommands(t *testing.T) {
 		}
 	}
 	c := s.connect()
-	if _, err := c.Create(t.Context(), "/e", nil, proto.OpenACL(), proto.ModeEphemeral); err != nil {
+	if err := createEphemeral(t, c); err != nil {
 		t.Fatal(err)
 	}
 	_, got := s.get("/commands/cons")

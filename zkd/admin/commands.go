@@ -20,8 +20,8 @@ type command struct {
 	answer  func(a *Admin, r *http.Request) (object, error)
 }
 
-// commands are upstream's, in the order of its list. snapshot and restore, which hand out and replace
-// the whole database, are switched off as admin.snapshot.enabled=false does.
+// commands are upstream's, in the order of its list. snapshot and restore, which hand out and
+// replace the whole database, are switched off as admin.snapshot.enabled=false does.
 var commands = []command{
 	{"configuration", []string{"conf", "config"}, (*Admin).configuration},
 	{"connection_stat_reset", []string{"crst"}, (*Admin).resetConns},
@@ -161,7 +161,8 @@ func (a *Admin) resetStats(*http.Request) (object, error) {
 	return nil, a.view((*replica.Machine).ResetStats)
 }
 
-// connLists returns the lists of plain and TLS connections; brief leaves out what stat does not show.
+// connLists returns the lists of plain and TLS connections; brief leaves out what stat does not
+// show.
 func (a *Admin) connLists(brief bool) (object, error) {
 	var conns []replica.ConnInfo
 	if err := a.view(func(m *replica.Machine) { conns = m.Conns() }); err != nil {

@@ -11,8 +11,8 @@ import (
 	"zkafka/zkd/replica"
 )
 
-// metricsHandler serves the metrics under the names of upstream's Prometheus provider, with those of
-// the process and the Go runtime in place of the JVM's.
+// metricsHandler serves the metrics under the names of upstream's Prometheus provider, with those
+// of the process and the Go runtime in place of the JVM's.
 func (a *Admin) metricsHandler() http.Handler {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(

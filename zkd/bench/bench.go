@@ -290,8 +290,8 @@ func (c *conn) prepare(spec *Spec, i int) error {
 	return nil
 }
 
-// patched returns a function that appends copies of one request, with ten digits at offset at of the
-// body's path replaced by a number that counts up and starts over at limit.
+// patched returns a function that appends copies of one request, with ten digits at offset at of
+// the body's path replaced by a number that counts up and starts over at limit.
 func patched(op proto.Op, body proto.Record, at, limit int) func([]byte, int32) []byte {
 	template := request(nil, 0, op, body)
 	n := 0

@@ -1,5 +1,5 @@
-// Package host runs a replica: it owns the goroutine in which the machine lives and performs what the
-// machine asks for. Package comment of the threads:
+// Package host runs a replica: it owns the goroutine in which the machine lives and performs what
+// the machine asks for. Package comment of the threads:
 //
 //   - the loop takes everything that was submitted meanwhile, feeds it to the machine, hands the
 //     machine's log records to the sync goroutine and its replies to the connections;
@@ -9,8 +9,8 @@
 //   - the purge goroutine deletes old snapshots and logs.
 //
 // A reply to a write leaves only behind the sync of its record. When the log cannot be written the
-// host stops for good (Done, Err): what is on the disk is unknown then, and an unacknowledged write
-// must not turn into an acknowledged one.
+// host stops for good (Done, Err): what is on the disk is unknown then, and an unacknowledged
+// write must not turn into an acknowledged one.
 package host
 
 import (

@@ -175,8 +175,8 @@ func TestSnapshotFailure(t *testing.T) {
 	}
 }
 
-// TestSlowReader: a connection whose replies nobody takes is read no further than its limit, and goes
-// on when they are taken.
+// TestSlowReader: a connection whose replies nobody takes is read no further than its limit, and
+// goes on when they are taken.
 func TestSlowReader(t *testing.T) {
 	const size, gets = 64 << 10, 200
 	h := open(t, disk.NewMem(), host.Options{MaxUnsentPerConnection: 256 << 10})

@@ -50,9 +50,9 @@ func (h *Host) Attach(conn Conn, peer Peer) *Link {
 	return l
 }
 
-// Submit hands over buf, of which frames holds whole requests, length prefixes included, that arrived
-// at atNanos (see Nanos). The memory comes back by Conn.Return. A connection has at most a few
-// buffers, so this needs no bound and never blocks.
+// Submit hands over buf, of which frames holds whole requests, length prefixes included, that
+// arrived at atNanos (see Nanos). The memory comes back by Conn.Return. A connection has at most a
+// few buffers, so this needs no bound and never blocks.
 func (l *Link) Submit(buf, frames []byte, atNanos int64) {
 	l.h.submit(input{kind: inputFrames, link: l, buf: buf, frames: frames, at: atNanos})
 }

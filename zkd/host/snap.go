@@ -11,9 +11,9 @@ import (
 	"zkafka/zkd/tree"
 )
 
-// snapshotState is the loop's side of snapshots. While a snapshot is written, the loop walks the tree
-// a slice at a time; each slice is sent when the one before it is written, so the memory it takes is
-// bounded and the loop is never away for longer than a slice.
+// snapshotState is the loop's side of snapshots. While a snapshot is written, the loop walks the
+// tree a slice at a time; each slice is sent when the one before it is written, so the memory it
+// takes is bounded and the loop is never away for longer than a slice.
 type snapshotState struct {
 	walk   *tree.Walk
 	slices chan slice // to the writer; closed behind the last one
@@ -49,8 +49,8 @@ func (s *snapshotState) init(h *Host, replayed int) {
 	s.txns = int64(replayed)
 }
 
-// draw sets the limits at which the next snapshot is taken. Their random half keeps the members of an
-// ensemble from all taking one at the same time.
+// draw sets the limits at which the next snapshot is taken. Their random half keeps the members of
+// an ensemble from all taking one at the same time.
 func (s *snapshotState) draw(h *Host) {
 	half := int64(h.o.SnapCount / 2)
 	s.txnLimit = half + int64(h.o.randomFraction()*float64(half))
@@ -133,8 +133,8 @@ func (h *Host) writeSnapshot(zxid int64, slices <-chan slice) {
 	h.submit(input{kind: inputSnapshotDone, result: res})
 }
 
-// snapshotDone notes the end of a snapshot. One that failed costs nothing but a longer log: the next
-// one is tried when it is due.
+// snapshotDone notes the end of a snapshot. One that failed costs nothing but a longer log: the
+// next one is tried when it is due.
 func (h *Host) snapshotDone(res snapshotResult) {
 	s := &h.loop.snap
 	took := time.Since(s.begun)

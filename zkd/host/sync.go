@@ -36,8 +36,8 @@ func (h *Host) startSync() {
 	h.toSync <- job
 }
 
-// synced goes on behind a sync: first the next batch is sent off, so that the disk does not wait for
-// the replies to be encoded, then the replies of the batch are made.
+// synced goes on behind a sync: first the next batch is sent off, so that the disk does not wait
+// for the replies to be encoded, then the replies of the batch are made.
 func (h *Host) synced(in *input) {
 	l := &h.loop
 	l.syncing = false

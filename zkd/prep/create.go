@@ -35,8 +35,8 @@ func (p *Prep) validFlags(op proto.Op, flags int32, ttl int64) proto.Err {
 		}
 		return proto.ErrOK
 	}
-	// Upstream accepts createTTL with other flags and a ttl of -1, logs a transaction that it cannot
-	// apply, and never starts again.
+	// Upstream accepts createTTL with other flags and a ttl of -1, logs a transaction that it
+	// cannot apply, and never starts again.
 	if op == proto.OpCreateTTL {
 		return proto.ErrBadArguments
 	}

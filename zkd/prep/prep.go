@@ -1,10 +1,10 @@
-// Package prep turns requests into transactions. It checks permissions, versions and parents against
-// the tree as it will be once everything that is prepared already is applied, so that requests can be
-// prepared while earlier ones are still on their way to the disk.
+// Package prep turns requests into transactions. It checks permissions, versions and parents
+// against the tree as it will be once everything that is prepared already is applied, so that
+// requests can be prepared while earlier ones are still on their way to the disk.
 //
-// It is a pure machine owned by the replica's goroutine. Every request that it is given uses up
-// a zxid: one that fails becomes an error transaction, which goes to the log like any other.
-// The order of checks is upstream's; a client can tell by the code which check came first.
+// It is a pure machine owned by the replica's goroutine. Every request that it is given uses up a
+// zxid: one that fails becomes an error transaction, which goes to the log like any other. The
+// order of checks is upstream's; a client can tell by the code which check came first.
 package prep
 
 import (
@@ -134,8 +134,9 @@ func (p *Prep) failWith(t *Txn, err proto.Err) {
 	t.Digest = nil
 }
 
-// prepareMulti prepares all operations, or, when one fails, a transaction that records which did and
-// changes nothing: the operations before it in full, its own code, ErrRuntimeInconsistency behind.
+// prepareMulti prepares all operations, or, when one fails, a transaction that records which did
+// and changes nothing: the operations before it in full, its own code, ErrRuntimeInconsistency
+// behind.
 func (p *Prep) prepareMulti(t *Txn, r *Request, multi *proto.MultiRequest) {
 	length, digest := p.flight.mark()
 	txns := make([]proto.SubTxn, 0, len(multi.Ops))

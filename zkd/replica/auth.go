@@ -6,8 +6,8 @@ import (
 	"zkafka/zkd/proto"
 )
 
-// authRequest adds identities to a connection. Like upstream's it is answered at once, also ahead of
-// earlier requests; clients know its reply by the xid. Bad credentials end the connection.
+// authRequest adds identities to a connection. Like upstream's it is answered at once, also ahead
+// of earlier requests; clients know its reply by the xid. Bad credentials end the connection.
 func (m *Machine) authRequest(c *Conn, xid int32, body []byte) {
 	var packet proto.AuthPacket
 	m.rd.Reset(body, m.opts.MaxLength)

@@ -26,8 +26,8 @@ const (
 	connClosing                  // nothing counts any more
 )
 
-// Conn is one client connection as the machine sees it. The host that owns the machine also owns the
-// connection's socket.
+// Conn is one client connection as the machine sees it. The host that owns the machine also owns
+// the connection's socket.
 //
 // Order of replies: queue holds, in the order of the requests, the writes that are not durable yet
 // and the reads that came behind them. A read that finds the queue empty is answered at once.
@@ -109,8 +109,8 @@ func (c *Conn) pop() queued {
 // chunkSize is the unit in which memory for queued frames is taken.
 const chunkSize = 4096
 
-// hold copies a frame that has to outlive its buffer. Small ones share a chunk, which lives until the
-// last of them is answered.
+// hold copies a frame that has to outlive its buffer. Small ones share a chunk, which lives until
+// the last of them is answered.
 func (c *Conn) hold(frame []byte) []byte {
 	if len(frame) > chunkSize/4 {
 		return append([]byte(nil), frame...)

@@ -14,8 +14,8 @@ type containerScan struct {
 // containerSlice is how often a round goes on when the rate limit has interrupted it.
 const containerSliceMillis = 1000
 
-// scanContainers deletes candidates, at most as many as the rate limit allows, and says when to come
-// back: after a slice if some are left, else after the check interval.
+// scanContainers deletes candidates, at most as many as the rate limit allows, and says when to
+// come back: after a slice if some are left, else after the check interval.
 func (m *Machine) scanContainers() {
 	s := &m.containers
 	if len(s.paths) == 0 {

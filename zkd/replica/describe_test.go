@@ -9,8 +9,9 @@ import (
 	"zkafka/zkd/proto"
 )
 
-// describe prints a frame that the server sent as the reply to a request of type op, and returns its
-// xid. Times are left out and sessions have names, so that transcripts are the same every time.
+// describe prints a frame that the server sent as the reply to a request of type op, and returns
+// its xid. Times are left out and sessions have names, so that transcripts are the same every
+// time.
 func (s *script) describe(frame []byte, op proto.Op) (string, int32) {
 	r := jute.NewReader(frame, 0)
 	var h proto.ReplyHeader

@@ -85,7 +85,8 @@ func (m *Machine) readBody(c *Conn, op proto.Op) proto.Err {
 	return errUnknownOp
 }
 
-// find looks a znode up for a read. Upstream's table of nodes has the root under the empty path too.
+// find looks a znode up for a read. Upstream's table of nodes has the root under the empty path
+// too.
 func (m *Machine) find(path string) (*tree.Node, bool) {
 	if path == "" {
 		path = tree.RootPath

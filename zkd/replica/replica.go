@@ -2,13 +2,13 @@
 // transactions, watches and the order of replies.
 //
 // The machine is pure. The host tells it the time (SetTime), feeds it what happened (Open, Frames,
-// Closed, Tick, Durable) and then performs its effects: it appends the records of Effects.Log to the
-// transaction log, hands the bytes of each dirty connection to its socket, and closes connections.
-// Nothing here is safe for concurrent use.
+// Closed, Tick, Durable) and then performs its effects: it appends the records of Effects.Log to
+// the transaction log, hands the bytes of each dirty connection to its socket, and closes
+// connections. Nothing here is safe for concurrent use.
 //
-// The promise of the effects: a reply to a write, and a watch event that the write fires, is encoded
-// only inside Durable, so whatever is in a connection's output may be sent at once. Reads see
-// applied transactions only, and those are durable.
+// The promise of the effects: a reply to a write, and a watch event that the write fires, is
+// encoded only inside Durable, so whatever is in a connection's output may be sent at once. Reads
+// see applied transactions only, and those are durable.
 package replica
 
 import (
@@ -96,8 +96,8 @@ type Machine struct {
 	expired  []int64
 }
 
-// New returns a machine that serves the tree. All sessions of the tree are alive and have their full
-// timeout from now on.
+// New returns a machine that serves the tree. All sessions of the tree are alive and have their
+// full timeout from now on.
 func New(o Options) (*Machine, error) {
 	o.setDefaults()
 	checker, err := acl.New(o.ACL)
@@ -276,9 +276,9 @@ func (m *Machine) Ready(c *Conn) bool {
 	return n < m.opts.OutstandingLimit && m.pending.len() <= m.opts.OutstandingLimit
 }
 
-// Frames takes requests: b holds whole frames, each with its length in front, that arrived at atNanos
-// of the monotonic clock. It returns what is left when the connection is not Ready for more; the
-// host calls again with the rest when it is. The memory of b is free after the call.
+// Frames takes requests: b holds whole frames, each with its length in front, that arrived at
+// atNanos of the monotonic clock. It returns what is left when the connection is not Ready for
+// more; the host calls again with the rest when it is. The memory of b is free after the call.
 func (m *Machine) Frames(c *Conn, b []byte, atNanos int64) (rest []byte) {
 	if c.state == connOpen && !m.sessions.Touch(c.session, c.timeout, m.nowMillis) {
 		// The session is closing: upstream drops such requests without an answer.

@@ -125,7 +125,9 @@ func (s *script) run(d *datadriven.TestData) (string, error) {
 }
 
 // request sends one request and prints everything up to its reply.
-func (s *script) request(name string, c *scriptConn, d *datadriven.TestData, a *args) (string, error) {
+func (s *script) request(
+	name string, c *scriptConn, d *datadriven.TestData, a *args,
+) (string, error) {
 	op, body, err := parseRequest(d, a)
 	if err != nil {
 		return "", err

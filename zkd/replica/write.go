@@ -18,8 +18,8 @@ type pending struct {
 	at   int64
 }
 
-// pendingQueue holds the transactions that are prepared and not applied, in the order of their zxids,
-// and the memory of those that were.
+// pendingQueue holds the transactions that are prepared and not applied, in the order of their
+// zxids, and the memory of those that were.
 type pendingQueue struct {
 	q    []*pending
 	head int

@@ -195,8 +195,8 @@ func (c *conn) submit(end, want int, at int64) bool {
 	return true
 }
 
-// takeBuffer returns a buffer of the given size: one that the host returned, or a new one as long as
-// there may be more.
+// takeBuffer returns a buffer of the given size: one that the host returned, or a new one as long
+// as there may be more.
 func (c *conn) takeBuffer(size int) ([]byte, bool) {
 	var b []byte
 	if c.made < maxBuffers {

@@ -216,7 +216,8 @@ func TestForeignClient(t *testing.T) {
 func TestReattach(t *testing.T) {
 	addr := start(t, host.Options{}, server.Options{})
 	first := dial(t, addr)
-	if _, err := first.Create(t.Context(), "/e", nil, proto.OpenACL(), proto.ModeEphemeral); err != nil {
+	_, err := first.Create(t.Context(), "/e", nil, proto.OpenACL(), proto.ModeEphemeral)
+	if err != nil {
 		t.Fatal(err)
 	}
 	id, password, _ := first.Session()

@@ -1,10 +1,10 @@
 // Package server listens for ZooKeeper clients. For each connection one goroutine reads, cuts all
-// complete frames of a read and hands them to the host as one batch, and one goroutine writes, with
-// one system call for everything that gathered since the last.
+// complete frames of a read and hands them to the host as one batch, and one goroutine writes,
+// with one system call for everything that gathered since the last.
 //
-// Bounds: a connection has two buffers for requests, and the reader stops while the host holds both,
-// which it does when too many requests of the connection are in process or its replies are not
-// taken. A connection without a session is closed after ten seconds.
+// Bounds: a connection has two buffers for requests, and the reader stops while the host holds
+// both, which it does when too many requests of the connection are in process or its replies are
+// not taken. A connection without a session is closed after ten seconds.
 package server
 
 import (
@@ -52,8 +52,8 @@ type Query struct {
 	Addr string    // of the client
 }
 
-// Command answers a four letter word. It returns false for words that are none; those four bytes then
-// are the length of a frame.
+// Command answers a four letter word. It returns false for words that are none; those four bytes
+// then are the length of a frame.
 type Command func(q *Query) (reply []byte, ok bool)
 
 // Server is a set of listeners and their connections.
@@ -206,8 +206,8 @@ func (s *Server) Stats() Stats {
 	}
 }
 
-// Close stops listening, closes the connections and waits for their goroutines. Sessions live on, in
-// the log and in the host.
+// Close stops listening, closes the connections and waits for their goroutines. Sessions live on,
+// in the log and in the host.
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closing = true

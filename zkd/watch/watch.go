@@ -1,4 +1,5 @@
-// Package watch keeps who watches which path: one-shot, persistent and persistent recursive watches.
+// Package watch keeps who watches which path: one-shot, persistent and persistent recursive
+// watches.
 //
 // It is a pure machine, generic over what a watcher is, and owned by the replica's goroutine. It
 // follows upstream's structure of two tables: the data table holds exists, getData, persistent and
@@ -72,7 +73,8 @@ func (m *Manager[W]) Contains(path string, w W, kind int32) bool {
 	return m.data.modes(path, w)&data != 0 || m.child.modes(path, w)&child != 0
 }
 
-// Remove drops the watches of w on path that the watcher type names and says whether there were any.
+// Remove drops the watches of w on path that the watcher type names and says whether there were
+// any.
 func (m *Manager[W]) Remove(path string, w W, kind int32) bool {
 	data, child := modesOf(kind)
 	inData := m.data.drop(path, w, data)
