@@ -154,7 +154,7 @@ func (s *Store) configChanges(ctx context.Context) error {
 		if r.Err != nil {
 			continue // purged by another broker
 		}
-		if time.Since(time.UnixMilli(r.Stat.Ctime)) > changeLife {
+		if s.now().Sub(time.UnixMilli(r.Stat.Ctime)) > changeLife {
 			purge = append(purge, client.DeleteOp(pathConfigChanges+"/"+read[i], proto.AnyVersion))
 		}
 		sequence, _ := changeSequence(read[i])

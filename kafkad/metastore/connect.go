@@ -18,8 +18,9 @@ import (
 )
 
 // Connect blocks until ZooKeeper answers, creates the chroot and the initial znodes, gets or
-// creates the cluster id, and loads dynamic configurations. It retries for ever; the only errors
-// are ctx's and those that waiting cannot cure. Call it once, before logs are opened.
+// creates the cluster id, ends the session of a killed process, and loads dynamic configurations.
+// It retries for ever; the only errors are ctx's and those that waiting cannot cure. Call it once,
+// before logs are opened, and holding the lock of the log dir that SessionFile lies in.
 func (s *Store) Connect(ctx context.Context) error {
 	for {
 		err := s.newSession(ctx)
@@ -53,6 +54,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	}
 	s.clusterID = id
 	s.image.Store(cluster.NewImage(id))
+	s.reclaim(ctx)
 	return s.loadTopicConfigs(ctx)
 }
 

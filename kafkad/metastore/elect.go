@@ -110,7 +110,7 @@ func (s *Store) elect(ctx context.Context) (bool, error) {
 	}
 	next := epoch + 1
 	r, err := s.one(ctx, client.MultiOp(
-		client.CreateOp(pathController, encodeController(s.opts.BrokerID, time.Now().UnixMilli()),
+		client.CreateOp(pathController, encodeController(s.opts.BrokerID, s.now().UnixMilli()),
 			proto.OpenACL(), proto.ModeEphemeral),
 		client.SetOp(pathEpoch, []byte(strconv.Itoa(int(next))), version),
 	))

@@ -40,7 +40,7 @@ func (s *Store) register(ctx context.Context) error {
 
 // createRegistration reports false if the node exists and is not ours.
 func (s *Store) createRegistration(ctx context.Context, path string) (bool, error) {
-	data := encodeRegistration(s.reg, time.Now().UnixMilli())
+	data := encodeRegistration(s.reg, s.now().UnixMilli())
 	made, err := s.one(ctx, client.MultiOp(
 		client.CreateOp(path, nil, proto.OpenACL(), proto.ModeEphemeral),
 		client.SetOp(path, data, 0),

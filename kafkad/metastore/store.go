@@ -123,6 +123,8 @@ type Store struct {
 	own     map[string]string            // /config/brokers/N
 	shared  map[string]string            // /config/brokers/<default>
 
+	now func() time.Time // time.Now, but for tests
+
 	// Loop.
 	reg          Registration
 	broker       Broker
@@ -157,7 +159,7 @@ func Open(opts Options) (*Store, error) {
 		changed: make(chan struct{}), configs: map[string]map[string]string{},
 		place: mathrand.New(mathrand.NewPCG(opts.Seed, 0)),
 		mute:  map[int32]bool{}, watched: map[string]bool{}, lastChange: -1,
-		status: Status{Phase: -1},
+		status: Status{Phase: -1}, now: time.Now,
 	}
 	s.dirty.init()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -180,8 +182,8 @@ func (s *Store) ClusterID() string { return s.clusterID }
 func (s *Store) SetBrokerID(id int32) { s.opts.BrokerID = id }
 
 // Start registers the broker (waiting as long as its id is held by somebody else), takes part in
-// the election and, if this broker is controller, has led the cluster once when it returns. The
-// caller holds the lock of the log dir that SessionFile lies in. Call it once, after Connect.
+// the election and, if this broker is controller, has led the cluster once when it returns. Call
+// it once, after Connect.
 func (s *Store) Start(ctx context.Context, reg Registration, b Broker) error {
 	s.reg, s.broker = reg, b
 	s.machine = controller.New(controller.Options{
@@ -193,7 +195,6 @@ func (s *Store) Start(ctx context.Context, reg Registration, b Broker) error {
 	if dynamic := s.effective(); len(dynamic) > 0 {
 		b.BrokerConfigChanged(dynamic)
 	}
-	s.reclaim(ctx)
 	stop := context.AfterFunc(ctx, s.cancel)
 	err := s.begin(s.ctx)
 	if !stop() && err != nil {

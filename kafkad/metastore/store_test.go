@@ -458,3 +458,76 @@ func TestInteropPreferredElectionNode(t *testing.T) {
 		}
 	})
 }
+
+// Notifications stay for a quarter of an hour and are then removed, after they were applied.
+func TestInteropOldNotificationsGo(t *testing.T) {
+	onEach(t, func(t *testing.T, connect string) {
+		first := startBroker(t, connect, nil)
+		first.create(t, NewTopic{Name: "t", Partitions: 1, ReplicationFactor: 1})
+		set := func(value string) {
+			t.Helper()
+			err := first.AlterConfig(t.Context(), TopicEntity("t"), false,
+				func(c map[string]string) error {
+					c["retention.ms"] = value
+					return nil
+				})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		set("5")
+		set("6")
+		first.fake.await(t, "the change", func() bool {
+			return first.fake.configs["t"]["retention.ms"] == "6"
+		})
+		c := dial(t, connect)
+		if n, _, err := c.Children(t.Context(), "/config/changes"); len(n) != 2 || err != nil {
+			t.Fatalf("notifications %v (%v)", n, err)
+		}
+		first.shut(t)
+		b := openBroker(t, connect, nil)
+		b.now = func() time.Time { return time.Now().Add(changeLife + time.Second) }
+		t.Cleanup(func() { b.shut(t) })
+		if err := b.Start(t.Context(), testRegistration, b.fake); err != nil {
+			t.Fatal(err)
+		}
+		if n, _, err := c.Children(t.Context(), "/config/changes"); len(n) != 0 || err != nil {
+			t.Errorf("old notifications are left: %v (%v)", n, err)
+		}
+		if b.TopicConfig("t")["retention.ms"] != "6" {
+			t.Error("the change itself was lost")
+		}
+	})
+}
+
+func TestSessionFileOfOthers(t *testing.T) {
+	path := t.TempDir() + "/session"
+	good := sessionFile{Version: 1, Session: "0xff", Password: "cGFzcw==", MachineID: "m"}
+	if err := saveSession(path, good); err != nil {
+		t.Fatal(err)
+	}
+	if id, password, ok := loadSession(path, "m"); id != 255 || string(password) != "pass" || !ok {
+		t.Errorf("read %d %q %v", id, password, ok)
+	}
+	for name, change := range map[string]func(*sessionFile){
+		"another machine":  func(f *sessionFile) { f.MachineID = "x" },
+		"another version":  func(f *sessionFile) { f.Version = 2 },
+		"no session":       func(f *sessionFile) { f.Session = "" },
+		"damaged password": func(f *sessionFile) { f.Password = "%" },
+	} {
+		f := good
+		change(&f)
+		if err := saveSession(path, f); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, ok := loadSession(path, "m"); ok {
+			t.Errorf("%s: the file was used", name)
+		}
+	}
+	if err := os.WriteFile(path, []byte("{\"version\":1,\"ses"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, ok := loadSession(path, "m"); ok {
+		t.Error("a torn file was used")
+	}
+}
