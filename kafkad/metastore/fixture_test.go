@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"zkafka/kafkad/cluster"
+	"zkafka/kafkad/errcode"
 	"zkafka/zkd/client"
 )
 
@@ -157,6 +158,7 @@ type fakeBroker struct {
 	gone    []string
 	configs map[string]map[string]string
 	dynamic map[string]string
+	broken  map[string]bool // partitions on a failed log dir
 	bell    chan struct{}
 }
 
@@ -182,8 +184,12 @@ func (b *fakeBroker) LeaderAndIsr(q *cluster.LeaderAndIsr) (r cluster.LeaderAndI
 		for _, p := range q.Partitions {
 			b.leads[key(p.Topic, p.Index)] = p.LeaderEpoch
 			b.isNew[key(p.Topic, p.Index)] = p.IsNew
+			var code errcode.Code
+			if b.broken[key(p.Topic, p.Index)] {
+				code = errcode.KafkaStorageError
+			}
 			r.Partitions = append(r.Partitions,
-				cluster.PartitionResult{Topic: p.Topic, Index: p.Index})
+				cluster.PartitionResult{Topic: p.Topic, Index: p.Index, Err: code})
 		}
 	})
 	return r

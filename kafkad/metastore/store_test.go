@@ -531,3 +531,35 @@ func TestSessionFileOfOthers(t *testing.T) {
 		t.Error("a torn file was used")
 	}
 }
+
+// A log dir that fails takes the leadership of its partitions with it, and nothing else.
+func TestInteropLogDirFails(t *testing.T) {
+	onEach(t, func(t *testing.T, connect string) {
+		b := startBroker(t, connect, nil)
+		b.create(t, NewTopic{Name: "t", Partitions: 2, ReplicationFactor: 1})
+		b.fake.change(func() { b.fake.broken = map[string]bool{"t-1": true} })
+		if err := b.LogDirFailed(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		err := b.Await(t.Context(), func(im *cluster.Image) bool {
+			return im.Partition("t", 1).Leader == cluster.NoLeader
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		lost, kept := b.Image().Partition("t", 1), b.Image().Partition("t", 0)
+		if kept.Leader != 1 || kept.LeaderEpoch != 0 || len(lost.Offline) != 1 || lost.ISR[0] != 1 {
+			t.Errorf("kept %+v, lost %+v", kept, lost)
+		}
+		c := dial(t, connect)
+		if n, _, err := c.Children(t.Context(), "/log_dir_event_notification"); len(n) != 0 || err != nil {
+			t.Errorf("notifications are left: %v (%v)", n, err)
+		}
+		b.shut(t)
+		// With the disk back the only replica leads again.
+		again := startBroker(t, connect, nil)
+		if p := again.Image().Partition("t", 1); p.Leader != 1 || p.LeaderEpoch != 2 {
+			t.Errorf("after a restart: %+v", p)
+		}
+	})
+}

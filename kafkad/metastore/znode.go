@@ -405,6 +405,15 @@ func decodePartitionList(data []byte) ([]controller.TP, error) {
 	return tps, nil
 }
 
+// encodeLogDirEvent is a node /log_dir_event_notification/log_dir_event_N; 1 means "failed".
+func encodeLogDirEvent(broker int32) []byte {
+	var o object
+	o.num("version", 1)
+	o.num("broker", int64(broker))
+	o.num("event", 1)
+	return o.bytes()
+}
+
 func decodeLogDirEvent(data []byte) (broker int32, err error) {
 	n := struct {
 		Broker int32 `json:"broker"`
