@@ -23,11 +23,12 @@ func New(values map[string]string) (*Config, error) {
 		return nil, b.errs
 	}
 	b.oldNames()
-	etc.Bind(b.c, b.c.effective, unitOf)
+	etc.Bind(b.c, b.c.lookup, unitOf)
 	b.zookeeper()
 	b.listeners()
 	b.logDirs()
 	b.topicDefaults()
+	b.flushInterval()
 	b.perIPOverrides()
 	b.crossChecks()
 	if len(b.errs) > 0 {
@@ -70,18 +71,6 @@ func (b *builder) fail(key, value, why, hint string) {
 	err := invalid(key, value, why)
 	err.Hint = hint
 	b.errs = append(b.errs, err)
-}
-
-// effective is lookup for settings that act; what is ignored was not checked and keeps its default.
-func (c *Config) effective(name string) (string, bool) {
-	k, ok := brokerTable().byName[name]
-	if ok && (k.Ignored != "" || k.Refused != "") {
-		if k.Default == nil {
-			return "", false
-		}
-		return *k.Default, true
-	}
-	return c.lookup(name)
 }
 
 // lookup is the text of a setting: given, else default.
@@ -181,6 +170,19 @@ func (b *builder) logDirs() {
 	}
 }
 
+// flushInterval: upstream never looks for logs to flush unless log.flush.scheduler.interval.ms is
+// set, so that log.flush.interval.ms alone does nothing there. Here it means what it says.
+func (b *builder) flushInterval() {
+	c := b.c
+	if _, given := c.values["log.flush.scheduler.interval.ms"]; given {
+		return
+	}
+	c.LogFlushSchedulerInterval = time.Second
+	if half := c.Topic.FlushMillis / 2; half < 1000 {
+		c.LogFlushSchedulerInterval = time.Duration(max(half, 1)) * time.Millisecond
+	}
+}
+
 func (b *builder) perIPOverrides() {
 	const key = "max.connections.per.ip.overrides"
 	b.c.MaxConnectionsPerIPOverrides = map[string]int{}
@@ -230,19 +232,6 @@ func (b *builder) topicDefaults() {
 // crossChecks are upstream's rules between settings (those of settings that act here).
 func (b *builder) crossChecks() {
 	c := b.c
-	if c.ReplicaFetchWaitMax > c.ReplicaSocketTimeout {
-		b.fail("replica.fetch.wait.max.ms", c.text("replica.fetch.wait.max.ms"),
-			"must not exceed replica.socket.timeout.ms", "")
-	}
-	if c.ReplicaFetchWaitMax > c.ReplicaLagTimeMax {
-		b.fail("replica.fetch.wait.max.ms", c.text("replica.fetch.wait.max.ms"),
-			"must not exceed replica.lag.time.max.ms",
-			"else a follower drops out of the ISR while it waits")
-	}
-	if n := c.QueuedMaxRequestBytes; n > 0 && n < int64(c.SocketRequestMaxBytes) {
-		b.fail("queued.max.request.bytes", strconv.FormatInt(n, 10),
-			"must be -1 or at least socket.request.max.bytes", "")
-	}
 	switch {
 	case c.BrokerIDGeneration && (c.BrokerID < -1 || c.BrokerID > c.ReservedBrokerMaxID):
 		b.fail("broker.id", strconv.Itoa(c.BrokerID), fmt.Sprintf("must be -1 to %d "+

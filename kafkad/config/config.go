@@ -29,8 +29,6 @@ type Config struct {
 	ZooKeeperChroot            string
 	ZooKeeperSessionTimeout    time.Duration `key:"zookeeper.session.timeout.ms"`
 	ZooKeeperConnectionTimeout time.Duration // zookeeper.connection.timeout.ms or the session timeout
-	ZooKeeperMaxInFlight       int           `key:"zookeeper.max.in.flight.requests"`
-	ZooKeeperSetACL            bool          `key:"zookeeper.set.acl"`
 
 	// Network. AdvertisedListeners is a subset of Listeners by name; hosts may be empty (all
 	// interfaces; the machine's name is advertised), port 0 means any free one.
@@ -40,15 +38,11 @@ type Config struct {
 	SocketSendBufferBytes    int    `key:"socket.send.buffer.bytes"`    // -1: the system's
 	SocketReceiveBufferBytes int    `key:"socket.receive.buffer.bytes"` // -1: the system's
 	SocketRequestMaxBytes    int    `key:"socket.request.max.bytes"`
-	SocketListenBacklog      int    `key:"socket.listen.backlog.size"`
 	MaxConnections           int    `key:"max.connections"`
 	MaxConnectionsPerIP      int    `key:"max.connections.per.ip"`
 	// MaxConnectionsPerIPOverrides maps host names or addresses to their own limit.
 	MaxConnectionsPerIPOverrides map[string]int
 	ConnectionsMaxIdle           time.Duration `key:"connections.max.idle.ms"`
-	QueuedMaxRequests            int           `key:"queued.max.requests"`
-	QueuedMaxRequestBytes        int64         `key:"queued.max.request.bytes"` // ≤ 0: no limit
-	RequestTimeout               time.Duration `key:"request.timeout.ms"`
 	FetchMaxBytes                int           `key:"fetch.max.bytes"`
 	FetchSessionCacheSlots       int           `key:"max.incremental.fetch.session.cache.slots"`
 
@@ -61,31 +55,10 @@ type Config struct {
 	RecoveryThreadsPerDataDir       int           `key:"num.recovery.threads.per.data.dir"`
 	LogRetentionCheckInterval       time.Duration `key:"log.retention.check.interval.ms"`
 	LogFlushSchedulerInterval       time.Duration `key:"log.flush.scheduler.interval.ms"`
-	LogFlushCheckpointInterval      time.Duration `key:"log.flush.offset.checkpoint.interval.ms"`
-	LogStartCheckpointInterval      time.Duration `key:"log.flush.start.offset.checkpoint.interval.ms"`
 	LogInitialTaskDelay             time.Duration `key:"log.initial.task.delay.ms"`
-	LogCleanerEnable                bool          `key:"log.cleaner.enable"`
 	ProducerIDExpiration            time.Duration `key:"producer.id.expiration.ms"`
 	ProducerIDExpirationCheck       time.Duration `key:"producer.id.expiration.check.interval.ms"`
 	HighWatermarkCheckpointInterval time.Duration `key:"replica.high.watermark.checkpoint.interval.ms"`
-
-	// Replication and controller.
-	InterBrokerProtocol        string        `key:"inter.broker.protocol.version"` // as written
-	ReplicaLagTimeMax          time.Duration `key:"replica.lag.time.max.ms"`
-	ReplicaSocketTimeout       time.Duration `key:"replica.socket.timeout.ms"`
-	ReplicaFetchMaxBytes       int           `key:"replica.fetch.max.bytes"`
-	ReplicaFetchWaitMax        time.Duration `key:"replica.fetch.wait.max.ms"`
-	ReplicaFetchBackoff        time.Duration `key:"replica.fetch.backoff.ms"`
-	ReplicaFetchMinBytes       int           `key:"replica.fetch.min.bytes"`
-	ReplicaFetchResponseMax    int           `key:"replica.fetch.response.max.bytes"`
-	NumReplicaFetchers         int           `key:"num.replica.fetchers"`
-	ControllerSocketTimeout    time.Duration `key:"controller.socket.timeout.ms"`
-	ControlledShutdown         bool          `key:"controlled.shutdown.enable"`
-	ControlledShutdownRetries  int           `key:"controlled.shutdown.max.retries"`
-	ControlledShutdownBackoff  time.Duration `key:"controlled.shutdown.retry.backoff.ms"`
-	AutoLeaderRebalance        bool          `key:"auto.leader.rebalance.enable"`
-	LeaderImbalancePercent     int           `key:"leader.imbalance.per.broker.percentage"`
-	LeaderImbalanceCheckPeriod time.Duration `key:"leader.imbalance.check.interval.seconds"`
 
 	// Groups. Offsets topic settings apply when __consumer_offsets is created.
 	GroupMinSessionTimeout        time.Duration `key:"group.min.session.timeout.ms"`
@@ -103,13 +76,11 @@ type Config struct {
 	OffsetsCommitTimeout          time.Duration `key:"offsets.commit.timeout.ms"`
 	OffsetsCommitRequiredAcks     int           `key:"offsets.commit.required.acks"`
 
-	// Transactions.
-	TransactionMaxTimeout             time.Duration `key:"transaction.max.timeout.ms"`
-	TransactionalIDExpiration         time.Duration `key:"transactional.id.expiration.ms"`
-	TransactionTopicPartitions        int           `key:"transaction.state.log.num.partitions"`
-	TransactionTopicReplicationFactor int           `key:"transaction.state.log.replication.factor"`
-	TransactionTopicSegmentBytes      int           `key:"transaction.state.log.segment.bytes"`
-	TransactionTopicMinISR            int           `key:"transaction.state.log.min.isr"`
+	// __transaction_state, as it is made on demand.
+	TransactionTopicPartitions        int `key:"transaction.state.log.num.partitions"`
+	TransactionTopicReplicationFactor int `key:"transaction.state.log.replication.factor"`
+	TransactionTopicSegmentBytes      int `key:"transaction.state.log.segment.bytes"`
+	TransactionTopicMinISR            int `key:"transaction.state.log.min.isr"`
 
 	// AdminAddress is where the metrics page listens (ours, not upstream's); empty switches it off.
 	AdminAddress string `key:"admin.address"`

@@ -197,7 +197,7 @@ func (d *daemon) adminOptions() admin.Options {
 		Host: d.host, Server: d.server,
 		Version: admin.Version(d.version, buildTime()),
 		Words:   cfg.FourLetterWords, ClientPort: cfg.ClientPort, SecureClientPort: -1,
-		ClientPortBacklog: cfg.ClientBacklog, MaxClientCnxns: cfg.MaxClientConns,
+		ClientPortBacklog: -1, MaxClientCnxns: cfg.MaxClientConns,
 		TickTime: cfg.TickTime, MinSessionTimeout: cfg.MinSessionTimeout,
 		MaxSessionTimeout: cfg.MaxSessionTimeout, ConfigText: d.configText(),
 		Address: cfg.AdminAddress, CommandURL: cfg.AdminCommandURL,

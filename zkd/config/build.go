@@ -31,7 +31,7 @@ func New(values map[string]string) (*Config, error) {
 	if len(b.faults) > 0 {
 		return nil, b.faults
 	}
-	etc.Bind(b.c, b.c.effective, unitOf)
+	etc.Bind(b.c, b.c.lookup, unitOf)
 	b.data()
 	b.sessions()
 	b.admin()
@@ -69,20 +69,9 @@ func (b *builder) add(name, value string) {
 	}
 }
 
-// harmless: a refused setting may stand in a file with the value that switches it off.
+// harmless: a refused setting may stand in a file with upstream's default, which switches it off.
 func harmless(k *Key, value string) bool {
-	return k.Type == "bool" && strings.EqualFold(value, "false")
-}
-
-// effective is lookup for settings that act; what is ignored was not checked and keeps its default.
-func (c *Config) effective(name string) (string, bool) {
-	if k, ok := keyTable().byName[name]; ok && (k.Ignored != "" || k.Refused != "") {
-		if k.Default == nil {
-			return "", false
-		}
-		return *k.Default, true
-	}
-	return c.lookup(name)
+	return k.Default != nil && strings.EqualFold(value, *k.Default)
 }
 
 // lookup is the text of a setting: given, else default.

@@ -18,20 +18,14 @@ type Config struct {
 	DataDir    string `key:"dataDir"`
 	DataLogDir string `key:"dataLogDir"` // DataDir unless set
 
-	// Clients. An empty ClientAddress is all interfaces; port 0 of Client or Secure is off.
-	ClientAddress         string `key:"clientPortAddress"`
-	ClientPort            int    `key:"clientPort"`
-	SecureClientAddress   string `key:"secureClientPortAddress"`
-	SecureClientPort      int    `key:"secureClientPort"`
-	ClientBacklog         int    `key:"clientPortListenBacklog"` // -1: the system's
-	MaxClientConns        int    `key:"maxClientCnxns"`          // per address; 0: no limit
-	MaxConns              int    `key:"maxCnxns"`                // 0: no limit
-	ClientTCPKeepAlive    bool   `key:"clientTcpKeepAlive"`
-	GlobalOutstandingMax  int    `key:"globalOutstandingLimit"` // requests
-	RequestThrottleMax    int    `key:"request_throttle_max_requests"`
-	LargeRequestMaxBytes  int    `key:"largeRequestMaxBytes"`
-	LargeRequestThreshold int    `key:"largeRequestThreshold"` // bytes; -1: off
-	JuteMaxBuffer         int    `key:"jute.maxbuffer"`        // bytes of one packet
+	// Clients. An empty ClientAddress is all interfaces; ClientPort 0 is off.
+	ClientAddress        string `key:"clientPortAddress"`
+	ClientPort           int    `key:"clientPort"`
+	MaxClientConns       int    `key:"maxClientCnxns"` // per address; 0: no limit
+	MaxConns             int    `key:"maxCnxns"`       // 0: no limit
+	ClientTCPKeepAlive   bool   `key:"clientTcpKeepAlive"`
+	GlobalOutstandingMax int    `key:"globalOutstandingLimit"` // requests
+	JuteMaxBuffer        int    `key:"jute.maxbuffer"`         // bytes of one packet
 	// HandshakeTimeout is how long a connection may stay without a session.
 	HandshakeTimeout time.Duration `key:"nio.sessionlessCnxnTimeout"`
 
@@ -44,13 +38,9 @@ type Config struct {
 	SkipACL               bool          `key:"skipACL"`
 	DigestEnabled         bool          `key:"digest.enabled"`
 	ExtendedTypes         bool          `key:"extendedTypesEnabled"`
-	Emulate353TTL         bool          `key:"emulate353TTLNodes"`
-	EnforceQuota          bool          `key:"enforceQuota"`
-	CloseSessionTxn       bool          `key:"closeSessionTxn.enabled"`
 	ContainerInterval     time.Duration `key:"znode.container.checkIntervalMs"`
 	ContainerMaxPerMinute int           `key:"znode.container.maxPerMinute"`
 	ContainerNeverUsed    time.Duration `key:"znode.container.maxNeverUsedIntervalMs"`
-	ReadOnlyMode          bool          `key:"readonlymode.enabled"`
 
 	// Identities. SuperDigest is "user:base64" of the super user, empty for none.
 	SuperDigest       string `key:"DigestAuthenticationProvider.superDigest"`
@@ -58,19 +48,16 @@ type Config struct {
 	DigestAuthEnabled bool   `key:"DigestAuthenticationProvider.enabled"`
 
 	// Transaction log and snapshots.
-	SnapCount           int           `key:"snapCount"` // transactions between snapshots
-	SnapSizeLimitBytes  int64         // snapSizeLimitInKb; ≤ 0: no limit
-	TxnLogSizeLimit     int64         // txnLogSizeLimitInKb in bytes; ≤ 0: no limit
-	PreAllocBytes       int64         // preAllocSize
-	ForceSync           bool          `key:"forceSync"`
-	FsyncWarning        time.Duration `key:"fsync.warningthresholdms"`
-	FlushDelay          time.Duration `key:"flushDelay"`
-	MaxBatchSize        int           `key:"maxBatchSize"`                // requests
-	SnapshotCompression string        `key:"snapshot.compression.method"` // "", gz, snappy
-	TrustEmptySnapshot  bool          `key:"snapshot.trust.empty"`
-	DataDirAutoCreate   bool          `key:"datadir.autocreate"`
-	PurgeRetain         int           `key:"autopurge.snapRetainCount"`
-	PurgeInterval       time.Duration `key:"autopurge.purgeInterval"` // 0: off
+	SnapCount          int           `key:"snapCount"` // transactions between snapshots
+	SnapSizeLimitBytes int64         // snapSizeLimitInKb; ≤ 0: no limit
+	TxnLogSizeLimit    int64         // txnLogSizeLimitInKb in bytes; ≤ 0: no limit
+	PreAllocBytes      int64         // preAllocSize
+	ForceSync          bool          `key:"forceSync"`
+	FsyncWarning       time.Duration `key:"fsync.warningthresholdms"`
+	TrustEmptySnapshot bool          `key:"snapshot.trust.empty"`
+	DataDirAutoCreate  bool          `key:"datadir.autocreate"`
+	PurgeRetain        int           `key:"autopurge.snapRetainCount"`
+	PurgeInterval      time.Duration `key:"autopurge.purgeInterval"` // 0: off
 
 	// Admin. FourLetterWords holds "*" or the allowed words; AdminAddress is where the HTTP pages
 	// listen, empty when switched off.
@@ -86,12 +73,8 @@ type Config struct {
 	Weights           map[int64]int64
 	InitLimit         int `key:"initLimit"` // ticks
 	SyncLimit         int `key:"syncLimit"` // ticks
-	ConnectLimit      int `key:"connectToLearnerMasterLimit"`
 	Observer          bool
 	StandaloneEnabled bool   `key:"standaloneEnabled"`
-	ReconfigEnabled   bool   `key:"reconfigEnabled"`
-	ListenOnAllIPs    bool   `key:"quorumListenOnAllIPs"`
-	LocalSessions     bool   `key:"localSessionsEnabled"`
 	DynamicConfigFile string `key:"dynamicConfigFile"`
 
 	values map[string]string
@@ -140,7 +123,7 @@ func (c *Config) FourLetterWord(word string) bool {
 			return true
 		}
 	}
-	return word == "srvr" || word == "isro" && c.ReadOnlyMode
+	return word == "srvr"
 }
 
 // Explicit returns the settings that were given (not defaults), by name.
