@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -81,7 +82,8 @@ func stopScript() *cobra.Command {
 			}
 			pids := systemd.Serving()
 			if len(pids) == 0 {
-				return &exitError{exitFault, errors.New("No kafka server to stop")}
+				fmt.Fprintln(c.OutOrStdout(), "No kafka server to stop")
+				return &exitError{code: exitFault}
 			}
 			ctx, cancel := context.WithTimeout(c.Context(), 5*time.Minute)
 			defer cancel()

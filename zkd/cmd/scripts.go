@@ -248,7 +248,8 @@ func stopScript(string) *cobra.Command {
 			}
 			pids := systemd.Serving()
 			if len(pids) == 0 {
-				return &exitError{exitFault, errors.New("No zookeeper server to stop")}
+				fmt.Fprintln(c.OutOrStdout(), "No zookeeper server to stop")
+				return &exitError{code: exitFault}
 			}
 			ctx, cancel := context.WithTimeout(c.Context(), 2*time.Minute)
 			defer cancel()
