@@ -45,10 +45,10 @@ type tomlScanner struct {
 // skipBlank passes blanks, line ends and comments.
 func (s *tomlScanner) skipBlank() {
 	for s.pos < len(s.text) {
-		switch c := s.text[s.pos]; {
-		case c == '#':
+		switch s.text[s.pos] {
+		case '#':
 			s.restOfLine()
-		case c == ' ' || c == '\t' || c == '\r' || c == '\n':
+		case ' ', '\t', '\r', '\n':
 			s.next()
 		default:
 			return

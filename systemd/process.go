@@ -23,18 +23,18 @@ func Spawn(ctx context.Context, output string, args ...string) (pid int, err err
 	if err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	socket := filepath.Join(dir, "socket")
 	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
 	if err != nil {
 		return 0, fmt.Errorf("open a notify socket: %w", err)
 	}
-	defer notify.Close()
+	defer func() { _ = notify.Close() }()
 	log, err := os.OpenFile(output, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
 	if err != nil {
 		return 0, err
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }() // the child has its own
 	self, err := os.Executable()
 	if err != nil {
 		return 0, err

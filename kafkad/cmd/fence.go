@@ -46,7 +46,7 @@ func fenceCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("a broker runs on %s: %w", dir, err)
 			}
-			defer lock.Close()
+			defer func() { _ = lock.Close() }() // the process ends anyway
 			ctx, cancel := context.WithTimeout(c.Context(), fenceTimeout)
 			defer cancel()
 			closed, err := metastore.Fence(ctx, metastore.FenceOptions{

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -31,7 +32,8 @@ func Parse(name string, data []byte, flags string, overrides map[string]string) 
 	notes := flagNotes(flags)
 	c, err := New(values)
 	if err != nil {
-		if faults, ok := err.(Errors); ok {
+		var faults Errors
+		if errors.As(err, &faults) {
 			file.Locate(faults)
 		}
 		return nil, notes, err

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -55,7 +56,8 @@ func Parse(name string, data []byte, flags []string, overrides map[string]string
 }
 
 func locate(file *etc.File, err error) {
-	if faults, ok := err.(etc.Faults); ok {
+	var faults etc.Faults
+	if errors.As(err, &faults) {
 		file.Locate(faults)
 		for _, f := range faults { // a system property's name in the file
 			if line := file.Line("zookeeper." + f.Key); line > 0 && f.Line == 0 {

@@ -127,7 +127,7 @@ func parsePort(text string) (int, error) {
 }
 
 func parseServerAddress(text string) (a ServerAddress, observer bool, err error) {
-	rest := text
+	var rest string
 	if strings.HasPrefix(text, "[") { // an IPv6 address in brackets
 		host, after, ok := strings.Cut(text[1:], "]")
 		if !ok || !strings.HasPrefix(after, ":") {
