@@ -28,11 +28,7 @@ func (h *Handlers) handleFindCoordinator(
 	if req.Version < 4 {
 		node, code := h.findCoordinator(ctx, c, req.CoordinatorType, req.CoordinatorKey)
 		resp.ErrorCode, resp.NodeID, resp.Host, resp.Port = int16(code), node.id, node.Host, node.Port
-		message := code.Message()
-		if code == errcode.None {
-			message = code.Name()
-		}
-		resp.ErrorMessage = &message
+		resp.ErrorMessage = findMessage(req, code, code.Name())
 		return resp
 	}
 	for _, key := range req.CoordinatorKeys {
@@ -40,9 +36,23 @@ func (h *Handlers) handleFindCoordinator(
 		rc := kmsg.NewFindCoordinatorResponseCoordinator()
 		rc.Key, rc.ErrorCode, rc.NodeID = key, int16(code), node.id
 		rc.Host, rc.Port = node.Host, node.Port
+		rc.ErrorMessage = findMessage(req, code, "")
 		resp.Coordinators = append(resp.Coordinators, rc)
 	}
 	return resp
+}
+
+// findMessage is the message of an answer as the reference fills it: from version 4 empty, before
+// that the name of success, and the error's text for a type of coordinator that does not exist.
+func findMessage(req *kmsg.FindCoordinatorRequest, code errcode.Code, success string) *string {
+	message := ""
+	switch {
+	case code == errcode.None:
+		message = success
+	case req.Version < 4, req.CoordinatorType > coordinatorShare:
+		message = code.Message()
+	}
+	return &message
 }
 
 // node is a broker as a client on one listener sees it.
