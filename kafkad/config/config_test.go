@@ -295,10 +295,12 @@ func TestTopicOverrides(t *testing.T) {
 		{"segment.bytes", "13", "Invalid value 13 for configuration segment.bytes: " +
 			"Value must be at least 14"},
 		{"cleanup.policy", "compact,archive", "Invalid value archive for configuration " +
-			"cleanup.policy: String must be one of: delete, compact"},
+			"cleanup.policy: String must be one of: compact, delete"},
 		{"min.cleanable.dirty.ratio", "2", "Value must be no more than 1"},
 		{"compression.gzip.level", "0", "Invalid value 0"},
-		{"leader.replication.throttled.replicas", "1:2,x", "Must be the literal '*'"},
+		{"leader.replication.throttled.replicas", "1:2,x", "Invalid value [1:2, x] for configuration " +
+			"leader.replication.throttled.replicas: leader.replication.throttled.replicas must be " +
+			"the literal '*' or a list"},
 		{"log.retention.ms", "1", "Unknown topic config name: log.retention.ms"},
 		{"unclean.leader.election.enable", "maybe", "either true or false"},
 		{"max.message.bytes", "3000000000", "Not a number of type INT"},

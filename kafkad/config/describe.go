@@ -50,19 +50,21 @@ func DescribeTopic(c *Config, overrides map[string]string) []Entry {
 	return out
 }
 
-// brokerSynonyms lists the broker settings behind a topic setting: those given, then the default.
+// brokerSynonyms lists the broker settings behind a topic setting: those given, then the default of
+// the finest one. Upstream leaves out the defaults of coarser units.
 func brokerSynonyms(c *Config, k *Key) []Synonym {
-	var given, defaults []Synonym
+	var list []Synonym
 	for _, name := range k.Synonyms {
-		broker, _ := BrokerKey(name)
 		if v, ok := c.values[name]; ok {
-			given = append(given, Synonym{name, visible(k, v), StaticSource})
-		}
-		if broker != nil && broker.Default != nil {
-			defaults = append(defaults, Synonym{name, broker.Default, DefaultSource})
+			list = append(list, Synonym{name, visible(k, v), StaticSource})
 		}
 	}
-	return append(given, defaults...)
+	if len(k.Synonyms) > 0 {
+		if finest, ok := BrokerKey(k.Synonyms[0]); ok && finest.Default != nil {
+			list = append(list, Synonym{finest.Name, finest.Default, DefaultSource})
+		}
+	}
+	return list
 }
 
 // DescribeBroker lists every broker setting with its effective value, and the listener-scoped ones
@@ -70,7 +72,9 @@ func brokerSynonyms(c *Config, k *Key) []Synonym {
 func DescribeBroker(c *Config) []Entry {
 	var out []Entry
 	for _, k := range BrokerKeys() {
-		out = append(out, describeBrokerKey(c, k, k.Name))
+		if !k.Undescribed {
+			out = append(out, describeBrokerKey(c, k, k.Name))
+		}
 	}
 	for _, name := range sortedKeys(c.values) {
 		if _, plain := brokerTable().byName[name]; !plain {
@@ -84,7 +88,11 @@ func DescribeBroker(c *Config) []Entry {
 func describeBrokerKey(c *Config, k *Key, name string) Entry {
 	e := Entry{Key: k, Name: name, Source: DefaultSource, Sensitive: k.Sensitive(),
 		ReadOnly: k.Dynamic == ReadOnly}
-	if v, ok := c.values[name]; ok {
+	v, ok := c.values[name]
+	if name == "node.id" { // upstream keeps it equal to broker.id
+		v, ok = c.values["broker.id"]
+	}
+	if ok {
 		e.Synonyms = append(e.Synonyms, Synonym{name, visible(k, v), StaticSource})
 	}
 	for _, other := range brokerFallbacks[name] {
@@ -92,10 +100,8 @@ func describeBrokerKey(c *Config, k *Key, name string) Entry {
 			e.Synonyms = append(e.Synonyms, Synonym{other, visible(k, v), StaticSource})
 		}
 	}
-	for _, other := range append([]string{name}, brokerFallbacks[name]...) {
-		if b, ok := brokerTable().byName[other]; ok && b.Default != nil {
-			e.Synonyms = append(e.Synonyms, Synonym{other, b.Default, DefaultSource})
-		}
+	if k.Name == name && k.Default != nil {
+		e.Synonyms = append(e.Synonyms, Synonym{name, k.Default, DefaultSource})
 	}
 	e.settle(k)
 	if len(e.Synonyms) > 0 && e.Synonyms[0].Name != name {

@@ -46,6 +46,8 @@ type Key struct {
 	// betray the operator (a listener without the TLS it was given).
 	Refused string
 	Doc     string
+	// Undescribed settings are read from files, but no answer to DescribeConfigs has them.
+	Undescribed bool
 	// Synonyms of a topic setting are the broker settings that give its default, first one wins.
 	Synonyms []string
 }
@@ -124,6 +126,8 @@ func parseTable(text string) table {
 			k.Dynamic = PerBroker
 		case "cluster":
 			k.Dynamic = ClusterWide
+		case "none":
+			k.Undescribed = true
 		}
 		if why, ok := strings.CutPrefix(f[5], "ignored: "); ok {
 			k.Ignored = why

@@ -123,17 +123,17 @@ func (k *Key) checkReplicaList(value string) *Error {
 	}
 	for _, item := range etc.SplitList(value) {
 		p, b, ok := strings.Cut(item, ":")
-		if _, err := strconv.ParseUint(p, 10, 31); err != nil || !ok {
-			return invalid(k.Name, value, replicaListRule)
-		}
-		if _, err := strconv.ParseUint(b, 10, 31); err != nil {
-			return invalid(k.Name, value, replicaListRule)
+		_, errP := strconv.ParseUint(p, 10, 31)
+		_, errB := strconv.ParseUint(b, 10, 31)
+		if errP != nil || errB != nil || !ok {
+			return invalid(k.Name, "["+strings.Join(etc.SplitList(value), ", ")+"]",
+				k.Name+replicaListRule)
 		}
 	}
 	return nil
 }
 
-const replicaListRule = "Must be the literal '*' or a list of replicas in the following format: " +
+const replicaListRule = " must be the literal '*' or a list of replicas in the following format: " +
 	"[partitionId]:[brokerId],[partitionId]:[brokerId],..."
 
 // isVersion accepts release numbers as upstream spells them: 2.8, 3.9-IV0, 0.10.2-IV1.
