@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"zkafka/kafkad/errcode"
+	"zkafka/kafkad/znode"
 	"zkafka/zkd/client"
 	"zkafka/zkd/proto"
 )
@@ -19,7 +20,7 @@ func TopicEntity(topic string) string { return "topics/" + topic }
 func BrokerEntity(id int32) string { return "brokers/" + strconv.Itoa(int(id)) }
 
 // AllBrokers names the cluster-wide dynamic configuration of brokers.
-const AllBrokers = "brokers/" + defaultEntity
+const AllBrokers = "brokers/" + znode.DefaultEntity
 
 // AlterConfig replaces the configuration of an entity by what change makes of it, and notifies
 // all brokers, this one included. change gets a map of its own; it may run again when somebody
@@ -30,7 +31,9 @@ func (s *Store) AlterConfig(
 ) error {
 	path := "/config/" + entity
 	for {
-		rs, err := s.pipeline(ctx, []client.Op{client.GetOp(path), client.ExistsOp(pathController)})
+		rs, err := s.pipeline(ctx, []client.Op{
+			client.GetOp(path), client.ExistsOp(znode.PathController),
+		})
 		if err != nil {
 			return err
 		}
@@ -40,7 +43,7 @@ func (s *Store) AlterConfig(
 		if errors.Is(rs[1].Err, proto.ErrNoNode) {
 			return errcode.NotController // as upstream: nobody would look after the change
 		}
-		before, err := decodeConfig(rs[0].Data)
+		before, err := znode.DecodeConfig(rs[0].Data)
 		if err != nil {
 			return err
 		}
@@ -48,11 +51,12 @@ func (s *Store) AlterConfig(
 		if err := change(after); err != nil || dryRun {
 			return err
 		}
-		write := client.SetOp(path, encodeConfig(after), rs[0].Stat.Version)
+		write := client.SetOp(path, znode.EncodeConfig(after), rs[0].Stat.Version)
 		if rs[0].Err != nil {
-			write = create(path, encodeConfig(after))
+			write = create(path, znode.EncodeConfig(after))
 		}
-		w, err := s.one(ctx, client.MultiOp(client.CheckOp(pathController, rs[1].Stat.Version), write))
+		w, err := s.one(ctx, client.MultiOp(
+			client.CheckOp(znode.PathController, rs[1].Stat.Version), write))
 		if err != nil {
 			return err
 		}
@@ -69,8 +73,8 @@ func (s *Store) AlterConfig(
 
 // notify tells all brokers to read an entity's configuration again.
 func (s *Store) notify(ctx context.Context, entity string) error {
-	r, err := s.one(ctx, client.CreateOp(pathConfigChanges+"/"+changePrefix,
-		encodeConfigChange(entity), proto.OpenACL(), proto.ModePersistentSequential))
+	r, err := s.one(ctx, client.CreateOp(znode.PathConfigChanges+"/"+changePrefix,
+		znode.EncodeConfigChange(entity), proto.OpenACL(), proto.ModePersistentSequential))
 	if err == nil {
 		err = r.Err
 	}

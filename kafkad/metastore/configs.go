@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"zkafka/kafkad/controller"
+	"zkafka/kafkad/znode"
 	"zkafka/zkd/client"
 	"zkafka/zkd/proto"
 )
@@ -27,12 +28,12 @@ const (
 
 // loadTopicConfigs reads the overrides of all topics.
 func (s *Store) loadTopicConfigs(ctx context.Context) error {
-	list, err := s.one(ctx, client.ChildrenOp(pathTopicConfigs))
+	list, err := s.one(ctx, client.ChildrenOp(znode.PathTopicConfigs))
 	if err == nil {
 		err = list.Err
 	}
 	if err != nil {
-		return fmt.Errorf("listing %s: %w", pathTopicConfigs, err)
+		return fmt.Errorf("listing %s: %w", znode.PathTopicConfigs, err)
 	}
 	_, err = s.refreshTopicConfigs(ctx, list.Children)
 	return err
@@ -43,7 +44,7 @@ func (s *Store) loadTopicConfigs(ctx context.Context) error {
 func (s *Store) refreshTopicConfigs(ctx context.Context, topics []string) ([]string, error) {
 	gets := make([]client.Op, len(topics))
 	for i, t := range topics {
-		gets[i] = client.GetOp(pathTopicConfig(t))
+		gets[i] = client.GetOp(znode.PathTopicConfig(t))
 	}
 	found, err := s.pipeline(ctx, gets)
 	if err != nil {
@@ -58,7 +59,7 @@ func (s *Store) takeTopicConfigs(topics []string, found []client.OpResult) (chan
 	defer s.mu.Unlock()
 	for i, topic := range topics {
 		r := found[i]
-		config, err := decodeConfig(r.Data)
+		config, err := znode.DecodeConfig(r.Data)
 		if r.Err != nil && !errors.Is(r.Err, proto.ErrNoNode) {
 			err = r.Err
 		}
@@ -98,8 +99,8 @@ func (s *Store) unclean(topic string) bool {
 func (s *Store) loadBrokerConfig(ctx context.Context) error {
 	id := strconv.Itoa(int(s.opts.BrokerID))
 	found, err := s.pipeline(ctx, []client.Op{
-		client.GetOp(pathBrokerConfigs + "/" + id),
-		client.GetOp(pathBrokerConfigs + "/" + defaultEntity),
+		client.GetOp(znode.PathBrokerConfigs + "/" + id),
+		client.GetOp(znode.PathBrokerConfigs + "/" + znode.DefaultEntity),
 	})
 	if err != nil {
 		return err
@@ -109,7 +110,7 @@ func (s *Store) loadBrokerConfig(ctx context.Context) error {
 		if r.Err != nil && !errors.Is(r.Err, proto.ErrNoNode) {
 			return fmt.Errorf("reading dynamic broker configuration: %w", r.Err)
 		}
-		if read[i], err = decodeConfig(r.Data); err != nil {
+		if read[i], err = znode.DecodeConfig(r.Data); err != nil {
 			s.log.Error("ignoring dynamic broker configuration", zap.Error(err))
 		}
 	}
@@ -132,7 +133,7 @@ func (s *Store) effective() map[string]string {
 // configChanges watches /config/changes, applies what is new there and removes what is old. The
 // first call applies everything.
 func (s *Store) configChanges(ctx context.Context) error {
-	names, err := s.list(ctx, pathConfigChanges, func(m *marks) { m.changes = true })
+	names, err := s.list(ctx, znode.PathConfigChanges, func(m *marks) { m.changes = true })
 	if err != nil {
 		return err
 	}
@@ -141,7 +142,7 @@ func (s *Store) configChanges(ctx context.Context) error {
 	var read []string
 	for _, n := range names {
 		if _, ok := changeSequence(n); ok {
-			gets, read = append(gets, client.GetOp(pathConfigChanges+"/"+n)), append(read, n)
+			gets, read = append(gets, client.GetOp(znode.PathConfigChanges+"/"+n)), append(read, n)
 		}
 	}
 	found, err := s.pipeline(ctx, gets)
@@ -154,17 +155,18 @@ func (s *Store) configChanges(ctx context.Context) error {
 		if r.Err != nil {
 			continue // purged by another broker
 		}
+		path := znode.PathConfigChanges + "/" + read[i]
 		if s.now().Sub(time.UnixMilli(r.Stat.Ctime)) > changeLife {
-			purge = append(purge, client.DeleteOp(pathConfigChanges+"/"+read[i], proto.AnyVersion))
+			purge = append(purge, client.DeleteOp(path, proto.AnyVersion))
 		}
 		sequence, _ := changeSequence(read[i])
 		if sequence <= s.lastChange {
 			continue
 		}
 		s.lastChange = sequence
-		entity, err := decodeConfigChange(r.Data)
+		entity, err := znode.DecodeConfigChange(r.Data)
 		if err != nil {
-			s.log.Warn("ignoring a configuration change", zap.String("node", read[i]), zap.Error(err))
+			s.log.Warn("ignoring a configuration change", zap.String("path", path), zap.Error(err))
 			continue
 		}
 		entities[entity] = true
@@ -193,7 +195,7 @@ func (s *Store) applyChanges(ctx context.Context, entities []string) error {
 		case "topics":
 			topics = append(topics, name)
 		case "brokers":
-			brokers = brokers || name == defaultEntity ||
+			brokers = brokers || name == znode.DefaultEntity ||
 				name == strconv.Itoa(int(s.opts.BrokerID))
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"zkafka/kafkad/cluster"
+	"zkafka/kafkad/znode"
 	"zkafka/zkd/client"
 	"zkafka/zkd/proto"
 )
@@ -182,8 +183,8 @@ func create(path string, data []byte) client.Op {
 // ensurePaths creates the initial nodes that are missing. It asks first: a restart then writes
 // nothing into ZooKeeper's log.
 func (s *Store) ensurePaths(ctx context.Context) error {
-	ask := make([]client.Op, len(initialPaths))
-	for i, p := range initialPaths {
+	ask := make([]client.Op, len(znode.InitialPaths))
+	for i, p := range znode.InitialPaths {
 		ask[i] = client.ExistsOp(p)
 	}
 	found, err := s.pipeline(ctx, ask)
@@ -195,9 +196,10 @@ func (s *Store) ensurePaths(ctx context.Context) error {
 	for i, r := range found {
 		switch {
 		case errors.Is(r.Err, proto.ErrNoNode):
-			make, paths = append(make, create(initialPaths[i], nil)), append(paths, initialPaths[i])
+			path := znode.InitialPaths[i]
+			make, paths = append(make, create(path, nil)), append(paths, path)
 		case r.Err != nil:
-			return fmt.Errorf("looking for %s: %w", initialPaths[i], r.Err)
+			return fmt.Errorf("looking for %s: %w", znode.InitialPaths[i], r.Err)
 		}
 	}
 	created, err := s.pipeline(ctx, make)
@@ -215,12 +217,12 @@ func (s *Store) ensurePaths(ctx context.Context) error {
 // ensureClusterID reads /cluster/id, or creates it with a new id.
 func (s *Store) ensureClusterID(ctx context.Context) (string, error) {
 	for {
-		r, err := s.one(ctx, client.GetOp(pathClusterID))
+		r, err := s.one(ctx, client.GetOp(znode.PathClusterID))
 		if err != nil {
 			return "", err
 		}
 		if r.Err == nil {
-			return decodeClusterID(r.Data)
+			return znode.DecodeClusterID(r.Data)
 		}
 		if !errors.Is(r.Err, proto.ErrNoNode) {
 			return "", fmt.Errorf("reading /cluster/id: %w", r.Err)
@@ -228,7 +230,7 @@ func (s *Store) ensureClusterID(ctx context.Context) (string, error) {
 		random := s.opts.Random()
 		id := base64.RawURLEncoding.EncodeToString(random[:])
 		rs, err := s.pipeline(ctx, []client.Op{
-			create("/cluster", nil), create(pathClusterID, encodeClusterID(id)),
+			create("/cluster", nil), create(znode.PathClusterID, znode.EncodeClusterID(id)),
 		})
 		if err != nil {
 			return "", err
@@ -241,7 +243,7 @@ func (s *Store) ensureClusterID(ctx context.Context) (string, error) {
 
 // GenerateBrokerID draws the next id above reservedMax from /brokers/seqid.
 func (s *Store) GenerateBrokerID(ctx context.Context, reservedMax int32) (int32, error) {
-	r, err := s.one(ctx, client.SetOp(pathSeqID, nil, proto.AnyVersion))
+	r, err := s.one(ctx, client.SetOp(znode.PathSeqID, nil, proto.AnyVersion))
 	if err == nil {
 		err = r.Err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"zkafka/kafkad/cluster"
 	"zkafka/kafkad/controller"
+	"zkafka/kafkad/znode"
 	"zkafka/zkd/client"
 	"zkafka/zkd/proto"
 )
@@ -19,10 +20,10 @@ import (
 func (s *Store) contend(ctx context.Context) error {
 	for {
 		rs, err := s.pipeline(ctx, []client.Op{
-			client.ExistsOp(pathController).Watched(func(client.Event) {
+			client.ExistsOp(znode.PathController).Watched(func(client.Event) {
 				s.dirty.mark(func(m *marks) { m.controller = true })
 			}),
-			client.GetOp(pathController),
+			client.GetOp(znode.PathController),
 		})
 		if err != nil {
 			return err
@@ -45,7 +46,7 @@ func (s *Store) contend(ctx context.Context) error {
 			return nil
 		}
 		// Ours, but the term broke off by a fault: hand it in and start over.
-		d, err := s.one(ctx, client.DeleteOp(pathController, proto.AnyVersion))
+		d, err := s.one(ctx, client.DeleteOp(znode.PathController, proto.AnyVersion))
 		if err != nil {
 			return err
 		}
@@ -57,7 +58,7 @@ func (s *Store) contend(ctx context.Context) error {
 
 // follow takes note that another broker is controller.
 func (s *Store) follow(data []byte) error {
-	id, err := decodeController(data)
+	id, err := znode.DecodeController(data)
 	if err != nil {
 		return err
 	}
@@ -109,10 +110,10 @@ func (s *Store) elect(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	next := epoch + 1
+	data := znode.EncodeController(s.opts.BrokerID, s.now().UnixMilli())
 	r, err := s.one(ctx, client.MultiOp(
-		client.CreateOp(pathController, encodeController(s.opts.BrokerID, s.now().UnixMilli()),
-			proto.OpenACL(), proto.ModeEphemeral),
-		client.SetOp(pathEpoch, []byte(strconv.Itoa(int(next))), version),
+		client.CreateOp(znode.PathController, data, proto.OpenACL(), proto.ModeEphemeral),
+		client.SetOp(znode.PathEpoch, []byte(strconv.Itoa(int(next))), version),
 	))
 	switch {
 	case err != nil:
@@ -133,7 +134,7 @@ func (s *Store) elect(ctx context.Context) (bool, error) {
 }
 
 func (s *Store) wonAfterAll(ctx context.Context, epoch int32) (bool, error) {
-	r, err := s.one(ctx, client.GetOp(pathController))
+	r, err := s.one(ctx, client.GetOp(znode.PathController))
 	if err != nil {
 		return false, err
 	}
@@ -153,7 +154,7 @@ func (s *Store) wonAfterAll(ctx context.Context, epoch int32) (bool, error) {
 // readEpoch reads /controller_epoch, creating it with 0 if nobody was controller yet.
 func (s *Store) readEpoch(ctx context.Context) (epoch, version int32, err error) {
 	for {
-		r, err := s.one(ctx, client.GetOp(pathEpoch))
+		r, err := s.one(ctx, client.GetOp(znode.PathEpoch))
 		if err != nil {
 			return 0, 0, err
 		}
@@ -167,7 +168,7 @@ func (s *Store) readEpoch(ctx context.Context) (epoch, version int32, err error)
 		if !errors.Is(r.Err, proto.ErrNoNode) {
 			return 0, 0, fmt.Errorf("reading /controller_epoch: %w", r.Err)
 		}
-		c, err := s.one(ctx, create(pathEpoch, []byte("0")))
+		c, err := s.one(ctx, create(znode.PathEpoch, []byte("0")))
 		if err != nil {
 			return 0, 0, err
 		}
@@ -183,7 +184,7 @@ func (s *Store) takeOver(ctx context.Context, epoch int32) error {
 	if err := s.ensureFeature(ctx); err != nil {
 		return err
 	}
-	for _, dir := range []string{pathLogDirEvent, pathISRChange} {
+	for _, dir := range []string{znode.PathLogDirEvent, znode.PathISRChange} {
 		if _, err := s.takeNotifications(ctx, dir); err != nil {
 			return err
 		}
@@ -208,9 +209,9 @@ func (s *Store) takeOver(ctx context.Context, epoch int32) error {
 }
 
 func (s *Store) ensureFeature(ctx context.Context) error {
-	r, err := s.one(ctx, client.ExistsOp(pathFeature))
+	r, err := s.one(ctx, client.ExistsOp(znode.PathFeature))
 	if err == nil && errors.Is(r.Err, proto.ErrNoNode) {
-		r, err = s.one(ctx, create(pathFeature, featureNode))
+		r, err = s.one(ctx, create(znode.PathFeature, znode.Feature))
 	}
 	if err != nil {
 		return err
@@ -226,8 +227,8 @@ func (s *Store) ensureFeature(ctx context.Context) error {
 func (s *Store) takeNotifications(ctx context.Context, dir string) ([][]byte, error) {
 	list, err := s.one(ctx, client.ChildrenOp(dir).Watched(func(client.Event) {
 		s.dirty.mark(func(m *marks) {
-			m.isr = m.isr || dir == pathISRChange
-			m.logDirs = m.logDirs || dir == pathLogDirEvent
+			m.isr = m.isr || dir == znode.PathISRChange
+			m.logDirs = m.logDirs || dir == znode.PathLogDirEvent
 		})
 	}))
 	if err == nil {

@@ -88,7 +88,8 @@ func startZKD(t testing.TB) string {
 	bin := filepath.Join(os.Getenv("ZKAFKA_BIN"), "zkd")
 	if os.Getenv("ZKAFKA_BIN") == "" {
 		bin = filepath.Join(dir, "zkd")
-		if out, err := exec.Command("go", "build", "-o", bin, "zkafka/zkd").CombinedOutput(); err != nil {
+		out, err := exec.Command("go", "build", "-o", bin, "zkafka/zkd").CombinedOutput()
+		if err != nil {
 			t.Fatalf("building zkd: %v\n%s", err, out)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"zkafka/kafkad/cluster"
+	"zkafka/kafkad/znode"
 	"zkafka/zkd/client"
 	"zkafka/zkd/proto"
 )
@@ -33,7 +34,7 @@ func TestInteropSameZnodesAsKafka(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := dial(t, connect)
-		_, err := c.Set(t.Context(), "/config/topics/t3", encodeConfig(map[string]string{
+		_, err := c.Set(t.Context(), "/config/topics/t3", znode.EncodeConfig(map[string]string{
 			"cleanup.policy": "compact", "retention.ms": "5000"}), -1)
 		if err != nil {
 			t.Fatal(err)
@@ -63,7 +64,8 @@ func oldTool(t *testing.T, c *client.Client, topic string, partitions int) {
 	}
 	for _, n := range [][2]string{
 		{"/config/topics/" + topic, `{"version":1,"config":{}}`},
-		{"/brokers/topics/" + topic, `{"version":1,"partitions":{` + strings.Join(list, ",") + `}}`},
+		{"/brokers/topics/" + topic,
+			`{"version":1,"partitions":{` + strings.Join(list, ",") + `}}`},
 	} {
 		_, err := c.Create(t.Context(), n[0], []byte(n[1]), proto.OpenACL(), proto.ModePersistent)
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"zkafka/kafkad/cluster"
 	"zkafka/kafkad/errcode"
+	"zkafka/kafkad/znode"
 )
 
 // proxy stands between a store and ZooKeeper and can cut what runs through it.
@@ -132,7 +133,7 @@ func TestInteropZooKeeperAway(t *testing.T) {
 		session, seen := b.Session(), b.stat.len()
 		p.set(true)
 		b.stat.await(t, "waiting", seen, func(s Status) bool {
-			return s.Phase == WaitingForZooKeeper && strings.Contains(s.Text, "waiting for ZooKeeper")
+			return s.Phase == WaitingForZooKeeper && strings.Contains(s.Text, "waiting for")
 		})
 		if b.Image().Partition("before", 0).Leader != 1 {
 			t.Error("the view of the cluster was lost with the connection")
@@ -174,11 +175,11 @@ func TestInteropBrokenConnections(t *testing.T) {
 		direct := dial(t, connect)
 		for _, n := range topics {
 			for i := range n.Partitions {
-				data, stat, err := direct.Get(t.Context(), pathState(n.Name, i))
+				data, stat, err := direct.Get(t.Context(), znode.PathState(n.Name, i))
 				if err != nil {
 					t.Fatal(err)
 				}
-				s, err := decodeState(data, stat.Version)
+				s, err := znode.DecodeState(data, stat.Version)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -192,7 +193,8 @@ func TestInteropBrokenConnections(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
 		b.DeleteTopics(ctx, []string{"t0"})
-		if err := b.Await(ctx, func(im *cluster.Image) bool { return im.Topic("t0") == nil }); err != nil {
+		err := b.Await(ctx, func(im *cluster.Image) bool { return im.Topic("t0") == nil })
+		if err != nil {
 			t.Error(err)
 		}
 	})

@@ -11,6 +11,7 @@ import (
 	"zkafka/kafkad/cluster"
 	"zkafka/kafkad/controller"
 	"zkafka/kafkad/errcode"
+	"zkafka/kafkad/znode"
 	"zkafka/zkd/client"
 	"zkafka/zkd/proto"
 )
@@ -102,7 +103,7 @@ func (s *Store) local(broker int32, request string) bool {
 
 // fenced makes op fail unless we are still controller.
 func (s *Store) fenced(op client.Op) client.Op {
-	return client.MultiOp(client.CheckOp(pathEpoch, s.epochVersion), op)
+	return client.MultiOp(client.CheckOp(znode.PathEpoch, s.epochVersion), op)
 }
 
 // fencedOutcome reads the result of a fenced op.
@@ -140,7 +141,7 @@ func (s *Store) writeAll(
 			ops, of = append(ops, s.fenced(writeOp(w))), append(of, i)
 			continue
 		}
-		paths, err := s.subtree(ctx, pathTopic(w.Topic))
+		paths, err := s.subtree(ctx, znode.PathTopic(w.Topic))
 		if err != nil {
 			return nil, err
 		}
@@ -186,19 +187,20 @@ func (s *Store) subtree(ctx context.Context, path string) ([]string, error) {
 func writeOp(w controller.Write) client.Op {
 	switch w.Op {
 	case controller.CreateParent:
-		return create(pathPartitions(w.Topic), nil)
+		return create(znode.PathPartitions(w.Topic), nil)
 	case controller.CreatePartition:
-		return create(pathPartition(w.Topic, w.Index), nil)
+		return create(znode.PathPartition(w.Topic, w.Index), nil)
 	case controller.CreateState:
-		return create(pathState(w.Topic, w.Index), encodeState(w.State))
+		return create(znode.PathState(w.Topic, w.Index), znode.EncodeState(w.State))
 	case controller.SetState:
-		return client.SetOp(pathState(w.Topic, w.Index), encodeState(w.State), w.State.Version)
+		return client.SetOp(znode.PathState(w.Topic, w.Index), znode.EncodeState(w.State),
+			w.State.Version)
 	case controller.SetTopic:
-		return client.SetOp(pathTopic(w.Topic), encodeTopic(w.Node), proto.AnyVersion)
+		return client.SetOp(znode.PathTopic(w.Topic), znode.EncodeTopic(w.Node), proto.AnyVersion)
 	case controller.DeleteConfig:
-		return client.DeleteOp(pathTopicConfig(w.Topic), proto.AnyVersion)
+		return client.DeleteOp(znode.PathTopicConfig(w.Topic), proto.AnyVersion)
 	case controller.DeleteMark:
-		return client.DeleteOp(pathDeleteTopics+"/"+w.Topic, proto.AnyVersion)
+		return client.DeleteOp(znode.PathDeleteTopics+"/"+w.Topic, proto.AnyVersion)
 	}
 	panic(fmt.Sprintf("metastore: no znode for write %d", w.Op))
 }
@@ -208,7 +210,7 @@ func (s *Store) readStates(
 ) ([]controller.StateNode, error) {
 	gets := make([]client.Op, len(tps))
 	for i, tp := range tps {
-		gets[i] = client.GetOp(pathState(tp.Topic, tp.Index))
+		gets[i] = client.GetOp(znode.PathState(tp.Topic, tp.Index))
 	}
 	found, err := s.pipeline(ctx, gets)
 	if err != nil {
@@ -222,10 +224,11 @@ func (s *Store) readStates(
 		}
 		err := r.Err
 		if err == nil {
-			nodes[i].State, err = decodeState(r.Data, r.Stat.Version)
+			nodes[i].State, err = znode.DecodeState(r.Data, r.Stat.Version)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading the state of %s-%d: %w", tps[i].Topic, tps[i].Index, err)
+			tp := tps[i]
+			return nil, fmt.Errorf("reading the state of %s-%d: %w", tp.Topic, tp.Index, err)
 		}
 	}
 	return nodes, nil
@@ -233,12 +236,12 @@ func (s *Store) readStates(
 
 // listTopics returns all topics and watches for new ones.
 func (s *Store) listTopics(ctx context.Context) ([]string, error) {
-	return s.list(ctx, pathTopics, func(m *marks) { m.topics = true })
+	return s.list(ctx, znode.PathTopics, func(m *marks) { m.topics = true })
 }
 
 // listDeletions returns the topics marked for deletion and watches for more.
 func (s *Store) listDeletions(ctx context.Context) ([]string, error) {
-	return s.list(ctx, pathDeleteTopics, func(m *marks) { m.deletions = true })
+	return s.list(ctx, znode.PathDeleteTopics, func(m *marks) { m.deletions = true })
 }
 
 func (s *Store) list(ctx context.Context, path string, mark func(*marks)) ([]string, error) {
@@ -262,13 +265,13 @@ func (s *Store) readTopics(
 ) ([]controller.TopicNode, error) {
 	ops := make([]client.Op, 0, 2*len(names))
 	for _, name := range names {
-		ops = append(ops, client.GetOp(pathTopic(name)).Watched(func(client.Event) {
+		ops = append(ops, client.GetOp(znode.PathTopic(name)).Watched(func(client.Event) {
 			s.dirty.mark(func(m *marks) { m.topic(name) })
 		}))
 	}
 	if configs {
 		for _, name := range names {
-			ops = append(ops, client.GetOp(pathTopicConfig(name)))
+			ops = append(ops, client.GetOp(znode.PathTopicConfig(name)))
 		}
 	}
 	found, err := s.pipeline(ctx, ops)
@@ -286,7 +289,7 @@ func (s *Store) readTopics(
 		if r.Err != nil {
 			return nil, fmt.Errorf("reading topic %s: %w", names[i], r.Err)
 		}
-		n, err := decodeTopic(names[i], r.Data)
+		n, err := znode.DecodeTopic(names[i], r.Data)
 		if err != nil {
 			s.log.Error("ignoring a topic", zap.String("TOPIC", names[i]), zap.Error(err))
 			continue

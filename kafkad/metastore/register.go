@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"zkafka/kafkad/cluster"
+	"zkafka/kafkad/znode"
 	"zkafka/zkd/client"
 	"zkafka/zkd/proto"
 )
@@ -17,7 +18,7 @@ import (
 // register creates /brokers/ids/N. A node of our own former session is replaced; one of somebody
 // else is never touched: register waits until it goes, and says who holds it.
 func (s *Store) register(ctx context.Context) error {
-	path := pathBroker(s.opts.BrokerID)
+	path := znode.PathBroker(s.opts.BrokerID)
 	for {
 		if free, err := s.endpointsFree(ctx); err != nil {
 			return err
@@ -40,7 +41,7 @@ func (s *Store) register(ctx context.Context) error {
 
 // createRegistration reports false if the node exists and is not ours.
 func (s *Store) createRegistration(ctx context.Context, path string) (bool, error) {
-	data := encodeRegistration(s.reg, s.now().UnixMilli())
+	data := znode.EncodeRegistration(s.reg, s.now().UnixMilli())
 	made, err := s.one(ctx, client.MultiOp(
 		client.CreateOp(path, nil, proto.OpenACL(), proto.ModeEphemeral),
 		client.SetOp(path, data, 0),
@@ -97,7 +98,7 @@ func (s *Store) awaitID(ctx context.Context, path string) error {
 	}
 	owner := rs[1].Stat.EphemeralOwner
 	where := "an unreadable address"
-	b, err := decodeRegistration(s.opts.BrokerID, rs[1].Data)
+	b, err := znode.DecodeRegistration(s.opts.BrokerID, rs[1].Data)
 	if err == nil && len(b.Endpoints) > 0 {
 		e := b.Endpoints[0]
 		where = e.Host + ":" + strconv.Itoa(int(e.Port))
@@ -137,7 +138,7 @@ func (s *Store) endpointsFree(ctx context.Context) (bool, error) {
 					text := fmt.Sprintf("waiting: broker %d already advertises %s:%d",
 						b.ID, ours.Host, ours.Port)
 					if s.Status().Text != text {
-						s.log.Warn("another broker advertises our address; waiting until it is gone",
+						s.log.Warn("another broker advertises our address; waiting",
 							zap.Int32("broker", b.ID), zap.String("address",
 								ours.Host+":"+strconv.Itoa(int(ours.Port))))
 					}
@@ -153,7 +154,7 @@ func (s *Store) endpointsFree(ctx context.Context) (bool, error) {
 // readBrokers reads all registrations; watched sets watches on the list and on each node.
 // Registrations that cannot be read are left out.
 func (s *Store) readBrokers(ctx context.Context, watched bool) ([]cluster.Broker, error) {
-	list := client.ChildrenOp(pathIDs)
+	list := client.ChildrenOp(znode.PathIDs)
 	fire := func(client.Event) { s.dirty.mark(func(m *marks) { m.brokers = true }) }
 	if watched {
 		list = list.Watched(fire)
@@ -173,7 +174,7 @@ func (s *Store) readBrokers(ctx context.Context, watched bool) ([]cluster.Broker
 			continue
 		}
 		ids = append(ids, int32(id))
-		op := client.GetOp(pathBroker(int32(id)))
+		op := client.GetOp(znode.PathBroker(int32(id)))
 		if watched {
 			op = op.Watched(fire)
 		}
@@ -188,7 +189,7 @@ func (s *Store) readBrokers(ctx context.Context, watched bool) ([]cluster.Broker
 		if n.Err != nil {
 			continue // went away in between: the watch on the list fires
 		}
-		b, err := decodeRegistration(ids[i], n.Data)
+		b, err := znode.DecodeRegistration(ids[i], n.Data)
 		if err != nil {
 			s.log.Warn("ignoring a broker", zap.Error(err))
 			continue

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"zkafka/kafkad/controller"
+	"zkafka/kafkad/znode"
 	"zkafka/zkd/client"
 	"zkafka/zkd/proto"
 )
@@ -202,13 +203,13 @@ func (s *Store) deletionsChanged(ctx context.Context) error {
 }
 
 func (s *Store) isrChanged(ctx context.Context) error {
-	data, err := s.takeNotifications(ctx, pathISRChange)
+	data, err := s.takeNotifications(ctx, znode.PathISRChange)
 	if err != nil {
 		return err
 	}
 	var tps []controller.TP
 	for _, d := range data {
-		list, err := decodePartitionList(d)
+		list, err := znode.DecodePartitionList(d)
 		if err != nil {
 			s.log.Warn("ignoring an ISR change", zap.Error(err))
 		}
@@ -222,12 +223,12 @@ func (s *Store) isrChanged(ctx context.Context) error {
 }
 
 func (s *Store) logDirsFailed(ctx context.Context) error {
-	data, err := s.takeNotifications(ctx, pathLogDirEvent)
+	data, err := s.takeNotifications(ctx, znode.PathLogDirEvent)
 	if err != nil {
 		return err
 	}
 	for _, d := range data {
-		id, err := decodeLogDirEvent(d)
+		id, err := znode.DecodeLogDirEvent(d)
 		if err != nil {
 			s.log.Warn("ignoring a log dir event", zap.Error(err))
 			continue
@@ -242,35 +243,36 @@ func (s *Store) logDirsFailed(ctx context.Context) error {
 // preferred carries out /admin/preferred_replica_election and deletes it, so that the tool that
 // made it can be run again.
 func (s *Store) preferred(ctx context.Context) error {
-	r, err := s.adminNode(ctx, pathPreferred, func(m *marks) { m.preferred = true })
+	r, err := s.adminNode(ctx, znode.PathPreferred, func(m *marks) { m.preferred = true })
 	if err != nil || r == nil {
 		return err
 	}
-	tps, err := decodePartitionList(r)
+	tps, err := znode.DecodePartitionList(r)
 	if err != nil {
 		s.log.Warn("ignoring a preferred replica election", zap.Error(err))
 	}
 	if err := s.step(ctx, controller.ElectPreferred{Partitions: tps}); err != nil {
 		return err
 	}
-	d, err := s.one(ctx, s.fenced(client.DeleteOp(pathPreferred, proto.AnyVersion)))
+	d, err := s.one(ctx, s.fenced(client.DeleteOp(znode.PathPreferred, proto.AnyVersion)))
 	if err != nil {
 		return err
 	}
 	if d.Err != nil && !errors.Is(d.Err, proto.ErrNoNode) {
-		return fmt.Errorf("deleting %s: %w", pathPreferred, d.Err)
+		return fmt.Errorf("deleting %s: %w", znode.PathPreferred, d.Err)
 	}
 	return nil
 }
 
 // reassign leaves the request alone: moving replicas needs connections between brokers.
 func (s *Store) reassign(ctx context.Context) error {
-	r, err := s.adminNode(ctx, pathReassign, func(m *marks) { m.reassign = true })
+	r, err := s.adminNode(ctx, znode.PathReassign, func(m *marks) { m.reassign = true })
 	if err != nil || r == nil {
 		return err
 	}
-	s.log.Warn("a partition reassignment is requested in " + pathReassign +
-		"; this version cannot move replicas and leaves the request alone: delete the node to cancel")
+	s.log.Warn("a partition reassignment is requested in " + znode.PathReassign +
+		"; this version cannot move replicas and leaves the request alone: " +
+		"delete the node to cancel")
 	return nil
 }
 

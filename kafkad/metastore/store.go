@@ -25,6 +25,7 @@ import (
 
 	"zkafka/kafkad/cluster"
 	"zkafka/kafkad/controller"
+	"zkafka/kafkad/znode"
 	"zkafka/zkd/client"
 )
 
@@ -48,11 +49,7 @@ type Broker interface {
 }
 
 // Registration is what the broker tells the cluster about itself.
-type Registration struct {
-	Endpoints []cluster.Endpoint // advertised listeners in the configured order
-	Rack      string             // "" = none
-	JMXPort   int32              // -1 = none
-}
+type Registration = znode.Registration
 
 // Phase says what the store is doing, for the service manager.
 type Phase int

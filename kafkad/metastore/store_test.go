@@ -11,6 +11,7 @@ import (
 
 	"zkafka/kafkad/cluster"
 	"zkafka/kafkad/errcode"
+	"zkafka/kafkad/znode"
 	"zkafka/zkd/proto"
 )
 
@@ -121,7 +122,7 @@ func TestInteropOldToolsTopic(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		node, err := decodeTopic("old", data)
+		node, err := znode.DecodeTopic("old", data)
 		if err != nil || node.ID.IsZero() || node.ID != b.Image().Topic("old").ID {
 			t.Errorf("topic id was not assigned: %s", data)
 		}
@@ -216,7 +217,7 @@ func TestInteropIDTaken(t *testing.T) {
 	onEach(t, func(t *testing.T, connect string) {
 		openBroker(t, connect, nil).shut(t) // makes the tree
 		holder := dial(t, connect)
-		data := encodeRegistration(Registration{
+		data := znode.EncodeRegistration(Registration{
 			Endpoints: []cluster.Endpoint{{Listener: "PLAINTEXT", Host: "other.example", Port: 9}},
 			JMXPort:   -1,
 		}, 1)
@@ -391,8 +392,8 @@ func TestInteropOtherController(t *testing.T) {
 	onEach(t, func(t *testing.T, connect string) {
 		openBroker(t, connect, nil).shut(t)
 		other := dial(t, connect)
-		_, err := other.Create(t.Context(), "/controller", encodeController(7, 1), proto.OpenACL(),
-			proto.ModeEphemeral)
+		_, err := other.Create(t.Context(), "/controller", znode.EncodeController(7, 1),
+			proto.OpenACL(), proto.ModeEphemeral)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -552,7 +553,8 @@ func TestInteropLogDirFails(t *testing.T) {
 			t.Errorf("kept %+v, lost %+v", kept, lost)
 		}
 		c := dial(t, connect)
-		if n, _, err := c.Children(t.Context(), "/log_dir_event_notification"); len(n) != 0 || err != nil {
+		n, _, err := c.Children(t.Context(), "/log_dir_event_notification")
+		if len(n) != 0 || err != nil {
 			t.Errorf("notifications are left: %v (%v)", n, err)
 		}
 		b.shut(t)

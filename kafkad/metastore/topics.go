@@ -10,6 +10,7 @@ import (
 	"zkafka/kafkad/cluster"
 	"zkafka/kafkad/controller"
 	"zkafka/kafkad/errcode"
+	"zkafka/kafkad/znode"
 	"zkafka/zkd/client"
 	"zkafka/zkd/proto"
 )
@@ -113,7 +114,7 @@ func (s *Store) CreateTopics(
 		if c.node.Assignments = s.assign(im, &t, r); r.failed() {
 			continue
 		}
-		c.conf = encodeConfig(t.Config)
+		c.conf = znode.EncodeConfig(t.Config)
 		todo = append(todo, c)
 	}
 	todo = s.dropExisting(ctx, todo)
@@ -206,8 +207,9 @@ func (s *Store) dropExisting(ctx context.Context, todo []creation) []creation {
 	if len(todo) == 0 {
 		return nil
 	}
-	ops := []client.Op{client.ChildrenOp(pathTopics), client.ChildrenOp(pathDeleteTopics)}
-	rs, err := s.pipeline(ctx, ops)
+	rs, err := s.pipeline(ctx, []client.Op{
+		client.ChildrenOp(znode.PathTopics), client.ChildrenOp(znode.PathDeleteTopics),
+	})
 	if err == nil {
 		err = errors.Join(rs[0].Err, rs[1].Err)
 	}
@@ -230,8 +232,8 @@ func (s *Store) dropExisting(ctx context.Context, todo []creation) []creation {
 		case exists[name]:
 			c.res.fail(errcode.TopicAlreadyExists, "Topic '%s' already exists.", name)
 		case len(others) > 0:
-			c.res.fail(errcode.InvalidTopicException, "Topic '%s' collides with existing topics: %s",
-				name, strings.Join(others, ", "))
+			c.res.fail(errcode.InvalidTopicException,
+				"Topic '%s' collides with existing topics: %s", name, strings.Join(others, ", "))
 		default:
 			similar[unify(name)] = append(others, name)
 			rest = append(rest, c)
@@ -267,7 +269,7 @@ func (s *Store) writeTopics(ctx context.Context, todo []creation) {
 	}
 	ops := make([]client.Op, len(todo))
 	for i, c := range todo {
-		ops[i] = create(pathTopic(c.node.Name), encodeTopic(&c.node))
+		ops[i] = create(znode.PathTopic(c.node.Name), znode.EncodeTopic(&c.node))
 	}
 	rs, err := s.pipeline(ctx, ops)
 	if err != nil {
@@ -291,7 +293,7 @@ func (s *Store) writeTopics(ctx context.Context, todo []creation) {
 func (s *Store) writeConfigs(ctx context.Context, todo []creation) error {
 	ops := make([]client.Op, len(todo))
 	for i, c := range todo {
-		ops[i] = create(pathTopicConfig(c.node.Name), c.conf)
+		ops[i] = create(znode.PathTopicConfig(c.node.Name), c.conf)
 	}
 	rs, err := s.pipeline(ctx, ops)
 	if err != nil {
@@ -301,8 +303,8 @@ func (s *Store) writeConfigs(ctx context.Context, todo []creation) error {
 	for i, r := range rs {
 		switch {
 		case errors.Is(r.Err, proto.ErrNodeExists):
-			sets = append(sets,
-				client.SetOp(pathTopicConfig(todo[i].node.Name), todo[i].conf, proto.AnyVersion))
+			path := znode.PathTopicConfig(todo[i].node.Name)
+			sets = append(sets, client.SetOp(path, todo[i].conf, proto.AnyVersion))
 		case r.Err != nil:
 			return fmt.Errorf("writing the configuration of topic %s: %w", todo[i].node.Name, r.Err)
 		}
@@ -329,7 +331,7 @@ func (s *Store) DeleteTopics(ctx context.Context, names []string) []TopicResult 
 			continue
 		}
 		results[i].ID = t.ID
-		marks, of = append(marks, create(pathDeleteTopics+"/"+name, nil)), append(of, i)
+		marks, of = append(marks, create(znode.PathDeleteTopics+"/"+name, nil)), append(of, i)
 	}
 	rs, err := s.pipeline(ctx, marks)
 	for n, i := range of {
@@ -363,7 +365,8 @@ func (s *Store) CreatePartitions(
 // grow reports true if it lost a race and has to be repeated.
 func (s *Store) grow(ctx context.Context, t *NewPartitions, r *TopicResult, dry bool) bool {
 	rs, err := s.pipeline(ctx, []client.Op{
-		client.GetOp(pathTopic(t.Name)), client.ExistsOp(pathDeleteTopics + "/" + t.Name),
+		client.GetOp(znode.PathTopic(t.Name)),
+		client.ExistsOp(znode.PathDeleteTopics + "/" + t.Name),
 	})
 	if err != nil {
 		r.fail(storeError(err), "%v", err)
@@ -380,7 +383,7 @@ func (s *Store) grow(ctx context.Context, t *NewPartitions, r *TopicResult, dry 
 		r.fail(errcode.InvalidTopicException, "The topic is queued for deletion.")
 		return false
 	}
-	node, err := decodeTopic(t.Name, rs[0].Data)
+	node, err := znode.DecodeTopic(t.Name, rs[0].Data)
 	if err != nil {
 		r.fail(errcode.UnknownServerError, "%v", err)
 		return false
@@ -390,7 +393,8 @@ func (s *Store) grow(ctx context.Context, t *NewPartitions, r *TopicResult, dry 
 		return false
 	}
 	node.Assignments = append(node.Assignments, added...)
-	w, err := s.one(ctx, client.SetOp(pathTopic(t.Name), encodeTopic(&node), rs[0].Stat.Version))
+	w, err := s.one(ctx,
+		client.SetOp(znode.PathTopic(t.Name), znode.EncodeTopic(&node), rs[0].Stat.Version))
 	if err == nil {
 		err = w.Err
 	}
@@ -437,7 +441,9 @@ func (s *Store) growBy(
 				"Replication factor: %d larger than available brokers: %d.", len(first), len(ids))
 			return nil
 		}
-		start := slices.IndexFunc(ids, func(id int32) bool { return len(first) > 0 && id >= first[0] })
+		start := slices.IndexFunc(ids, func(id int32) bool {
+			return len(first) > 0 && id >= first[0]
+		})
 		start = max(start, 0)
 		lists = controller.Place(ids, int(t.Count-have), len(first), start, start, int(have))
 	} else if checkGrowth(t, im, have, len(first), r); r.failed() {

@@ -1,4 +1,4 @@
-package metastore
+package znode
 
 import (
 	"reflect"
@@ -31,7 +31,7 @@ func TestDecodeRegistration(t *testing.T) {
 		{`{`, cluster.Broker{}, true},
 		{``, cluster.Broker{}, true},
 	} {
-		got, err := decodeRegistration(3, []byte(c.data))
+		got, err := DecodeRegistration(3, []byte(c.data))
 		if c.bad != (err != nil) {
 			t.Errorf("%s: error %v", c.data, err)
 			continue
@@ -44,7 +44,7 @@ func TestDecodeRegistration(t *testing.T) {
 }
 
 func TestRegistrationOfManyListeners(t *testing.T) {
-	got := string(encodeRegistration(Registration{JMXPort: 9, Endpoints: []cluster.Endpoint{
+	got := string(EncodeRegistration(Registration{JMXPort: 9, Endpoints: []cluster.Endpoint{
 		{Listener: "INTERNAL", Protocol: cluster.SSL, Host: "a", Port: 1},
 		{Listener: "EXTERNAL", Protocol: cluster.Plaintext, Host: "::1", Port: 2},
 	}}, 5))
@@ -54,7 +54,7 @@ func TestRegistrationOfManyListeners(t *testing.T) {
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	b, err := decodeRegistration(1, []byte(got))
+	b, err := DecodeRegistration(1, []byte(got))
 	if err != nil || len(b.Endpoints) != 2 || b.Endpoints[1].Host != "::1" {
 		t.Errorf("reads back as %+v (%v)", b, err)
 	}
@@ -63,20 +63,20 @@ func TestRegistrationOfManyListeners(t *testing.T) {
 func TestDecodeTopic(t *testing.T) {
 	for _, bad := range []string{``, `{"partitions":{"x":[1]}}`, `{"partitions":{"-1":[1]}}`,
 		`{"partitions":[1]}`, `{"topic_id":"short","partitions":{}}`} {
-		if _, err := decodeTopic("t", []byte(bad)); err == nil {
+		if _, err := DecodeTopic("t", []byte(bad)); err == nil {
 			t.Errorf("%q was taken for a topic", bad)
 		}
 	}
 	data := `{"partitions":{"0":[1,2],"1":[2,1],"10":[1]},"topic_id":"vT4p0Sg9QeCk3o0yJtXb2A",` +
 		`"adding_replicas":{"1":[2]},"removing_replicas":{"1":[1]},"version":3}`
-	n, err := decodeTopic("t", []byte(data))
+	n, err := DecodeTopic("t", []byte(data))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if n.Assignments[2].Index != 10 || n.Assignments[1].Adding[0] != 2 {
 		t.Errorf("reads as %+v", n)
 	}
-	if got := string(encodeTopic(&n)); got != data {
+	if got := string(EncodeTopic(&n)); got != data {
 		t.Errorf("got  %s\nwant %s", got, data)
 	}
 }
@@ -84,11 +84,11 @@ func TestDecodeTopic(t *testing.T) {
 func TestStates(t *testing.T) {
 	s := &controller.State{Leader: -1, LeaderEpoch: 4, ControllerEpoch: 7, ISR: []int32{3}}
 	const want = `{"controller_epoch":7,"leader":-1,"version":1,"leader_epoch":4,"isr":[3]}`
-	if got := string(encodeState(s)); got != want {
+	if got := string(EncodeState(s)); got != want {
 		t.Errorf("got %s", got)
 	}
 	s.Recovering = true
-	back, err := decodeState(encodeState(s), 9)
+	back, err := DecodeState(EncodeState(s), 9)
 	s.Version = 9
 	if err != nil || !reflect.DeepEqual(back, s) {
 		t.Errorf("reads back as %+v (%v)", back, err)
@@ -96,29 +96,31 @@ func TestStates(t *testing.T) {
 }
 
 func FuzzDecodeZnodes(f *testing.F) {
-	for _, s := range []string{`{"version":1,"partitions":{"0":[1]}}`, `{"version":1,"config":{"a":"b"}}`,
+	for _, s := range []string{
+		`{"version":1,"partitions":{"0":[1]}}`, `{"version":1,"config":{"a":"b"}}`,
 		`{"version":2,"entity_path":"topics/t"}`, `{"version":2,"endpoints":["A://h:1"]}`, `5`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if n, err := decodeTopic("t", data); err == nil {
-			again, err := decodeTopic("t", encodeTopic(&n))
+		if n, err := DecodeTopic("t", data); err == nil {
+			again, err := DecodeTopic("t", EncodeTopic(&n))
 			if err != nil || len(again.Assignments) != len(n.Assignments) {
 				t.Errorf("%q does not survive: %v", data, err)
 			}
 		}
-		if c, err := decodeConfig(data); err == nil {
-			if again, err := decodeConfig(encodeConfig(c)); err != nil || !reflect.DeepEqual(again, c) {
+		if c, err := DecodeConfig(data); err == nil {
+			again, err := DecodeConfig(EncodeConfig(c))
+			if err != nil || !reflect.DeepEqual(again, c) {
 				t.Errorf("%q does not survive: %v", data, err)
 			}
 		}
-		decodeRegistration(1, data)
-		decodeState(data, 0)
-		decodeController(data)
-		decodeConfigChange(data)
-		decodePartitionList(data)
-		decodeLogDirEvent(data)
-		decodeClusterID(data)
-		decodeProducerBlock(data)
+		DecodeRegistration(1, data)
+		DecodeState(data, 0)
+		DecodeController(data)
+		DecodeConfigChange(data)
+		DecodePartitionList(data)
+		DecodeLogDirEvent(data)
+		DecodeClusterID(data)
+		DecodeProducerBlock(data)
 	})
 }

@@ -1,4 +1,8 @@
-package metastore
+// Package znode knows the bytes of Kafka's znodes (docs/format/znodes.md): paths, and what the
+// nodes hold. Pure. Writers produce what a 3.9 broker produces, down to the order of keys, so that
+// trees can be compared; readers take any order, ignore what they do not know and accept every
+// version since 0.8.
+package znode
 
 import (
 	"bytes"
@@ -14,46 +18,53 @@ import (
 	"zkafka/kafkad/controller"
 )
 
-// The bytes of Kafka's znodes (docs/format/znodes.md). Writers produce what a 3.9 broker
-// produces, down to the order of keys, so that trees can be compared; readers take any order,
-// ignore what they do not know and accept every version since 0.8.
-
-// Paths.
+// The nodes and directories of nodes.
 const (
-	pathIDs           = "/brokers/ids"
-	pathTopics        = "/brokers/topics"
-	pathSeqID         = "/brokers/seqid"
-	pathController    = "/controller"
-	pathEpoch         = "/controller_epoch"
-	pathClusterID     = "/cluster/id"
-	pathFeature       = "/feature"
-	pathProducerIDs   = "/latest_producer_id_block"
-	pathDeleteTopics  = "/admin/delete_topics"
-	pathReassign      = "/admin/reassign_partitions"
-	pathPreferred     = "/admin/preferred_replica_election"
-	pathISRChange     = "/isr_change_notification"
-	pathLogDirEvent   = "/log_dir_event_notification"
-	pathConfigChanges = "/config/changes"
-	pathTopicConfigs  = "/config/topics"
-	pathBrokerConfigs = "/config/brokers"
-	defaultEntity     = "<default>"
+	PathIDs           = "/brokers/ids"
+	PathTopics        = "/brokers/topics"
+	PathSeqID         = "/brokers/seqid"
+	PathController    = "/controller"
+	PathEpoch         = "/controller_epoch"
+	PathClusterID     = "/cluster/id"
+	PathFeature       = "/feature"
+	PathProducerIDs   = "/latest_producer_id_block"
+	PathDeleteTopics  = "/admin/delete_topics"
+	PathReassign      = "/admin/reassign_partitions"
+	PathPreferred     = "/admin/preferred_replica_election"
+	PathISRChange     = "/isr_change_notification"
+	PathLogDirEvent   = "/log_dir_event_notification"
+	PathConfigChanges = "/config/changes"
+	PathTopicConfigs  = "/config/topics"
+	PathBrokerConfigs = "/config/brokers"
+	DefaultEntity     = "<default>"
 )
 
-// initialPaths exist from a broker's first start on, parents before children.
-var initialPaths = []string{
-	"/consumers", "/brokers", pathIDs, pathTopics, "/config", pathConfigChanges, "/admin",
-	pathDeleteTopics, pathSeqID, pathISRChange, pathProducerIDs, pathLogDirEvent,
-	pathTopicConfigs, "/config/clients", "/config/users", pathBrokerConfigs, "/config/ips",
+// InitialPaths exist from a broker's first start on, parents before children.
+var InitialPaths = []string{
+	"/consumers", "/brokers", PathIDs, PathTopics, "/config", PathConfigChanges, "/admin",
+	PathDeleteTopics, PathSeqID, PathISRChange, PathProducerIDs, PathLogDirEvent,
+	PathTopicConfigs, "/config/clients", "/config/users", PathBrokerConfigs, "/config/ips",
 }
 
-func pathBroker(id int32) string         { return pathIDs + "/" + strconv.Itoa(int(id)) }
-func pathTopic(topic string) string      { return pathTopics + "/" + topic }
-func pathPartitions(topic string) string { return pathTopic(topic) + "/partitions" }
-func pathPartition(topic string, index int32) string {
-	return pathPartitions(topic) + "/" + strconv.Itoa(int(index))
+// PathBroker is where a broker registers.
+func PathBroker(id int32) string { return PathIDs + "/" + strconv.Itoa(int(id)) }
+
+// PathTopic is a topic's assignment.
+func PathTopic(topic string) string { return PathTopics + "/" + topic }
+
+// PathPartitions is the parent of a topic's partitions.
+func PathPartitions(topic string) string { return PathTopic(topic) + "/partitions" }
+
+// PathPartition is the parent of a partition's state.
+func PathPartition(topic string, index int32) string {
+	return PathPartitions(topic) + "/" + strconv.Itoa(int(index))
 }
-func pathState(topic string, index int32) string { return pathPartition(topic, index) + "/state" }
-func pathTopicConfig(topic string) string        { return pathTopicConfigs + "/" + topic }
+
+// PathState is a partition's state.
+func PathState(topic string, index int32) string { return PathPartition(topic, index) + "/state" }
+
+// PathTopicConfig is a topic's configuration.
+func PathTopicConfig(topic string) string { return PathTopicConfigs + "/" + topic }
 
 // object writes a JSON object with keys in the order of the calls.
 type object struct{ b bytes.Buffer }
@@ -105,8 +116,15 @@ func intList(ids []int32) []byte {
 	return append(b, ']')
 }
 
-// encodeRegistration is /brokers/ids/N, version 5.
-func encodeRegistration(r Registration, nowMillis int64) []byte {
+// Registration is what the broker tells the cluster about itself.
+type Registration struct {
+	Endpoints []cluster.Endpoint // advertised listeners in the configured order
+	Rack      string             // "" = none
+	JMXPort   int32              // -1 = none
+}
+
+// EncodeRegistration is /brokers/ids/N, version 5.
+func EncodeRegistration(r Registration, nowMillis int64) []byte {
 	var o, protocols object
 	var endpoints []string
 	host, port := "", int32(-1)
@@ -146,8 +164,8 @@ func endpointURL(e cluster.Endpoint) string {
 	return e.Listener + "://" + net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port)))
 }
 
-// decodeRegistration reads versions 1 to 5 of /brokers/ids/N.
-func decodeRegistration(id int32, data []byte) (cluster.Broker, error) {
+// DecodeRegistration reads versions 1 to 5 of /brokers/ids/N.
+func DecodeRegistration(id int32, data []byte) (cluster.Broker, error) {
 	var n struct {
 		Version   int               `json:"version"`
 		Host      *string           `json:"host"`
@@ -205,8 +223,8 @@ func parseEndpoint(url string, protocols map[string]string) (cluster.Endpoint, e
 	return cluster.Endpoint{Listener: name, Protocol: p, Host: host, Port: int32(number)}, nil
 }
 
-// encodeTopic is /brokers/topics/T, version 3.
-func encodeTopic(n *controller.TopicNode) []byte {
+// EncodeTopic is /brokers/topics/T, version 3.
+func EncodeTopic(n *controller.TopicNode) []byte {
 	var o, all, adding, removing object
 	for _, a := range n.Assignments {
 		name := strconv.Itoa(int(a.Index))
@@ -228,8 +246,8 @@ func encodeTopic(n *controller.TopicNode) []byte {
 	return o.bytes()
 }
 
-// decodeTopic reads versions 1 to 3 of /brokers/topics/T.
-func decodeTopic(name string, data []byte) (controller.TopicNode, error) {
+// DecodeTopic reads versions 1 to 3 of /brokers/topics/T.
+func DecodeTopic(name string, data []byte) (controller.TopicNode, error) {
 	var n struct {
 		ID         string             `json:"topic_id"`
 		Partitions map[string][]int32 `json:"partitions"`
@@ -263,8 +281,8 @@ func decodeTopic(name string, data []byte) (controller.TopicNode, error) {
 	return node, nil
 }
 
-// encodeState is /brokers/topics/T/partitions/P/state.
-func encodeState(s *controller.State) []byte {
+// EncodeState is /brokers/topics/T/partitions/P/state.
+func EncodeState(s *controller.State) []byte {
 	var o object
 	o.num("controller_epoch", int64(s.ControllerEpoch))
 	o.num("leader", int64(s.Leader))
@@ -277,7 +295,8 @@ func encodeState(s *controller.State) []byte {
 	return o.bytes()
 }
 
-func decodeState(data []byte, version int32) (*controller.State, error) {
+// DecodeState reads a state; version is the znode's.
+func DecodeState(data []byte, version int32) (*controller.State, error) {
 	var n struct {
 		ControllerEpoch int32   `json:"controller_epoch"`
 		Leader          int32   `json:"leader"`
@@ -294,8 +313,8 @@ func decodeState(data []byte, version int32) (*controller.State, error) {
 	}, nil
 }
 
-// encodeController is /controller, version 2.
-func encodeController(id int32, nowMillis int64) []byte {
+// EncodeController is /controller, version 2.
+func EncodeController(id int32, nowMillis int64) []byte {
 	var o object
 	o.num("version", 2)
 	o.num("brokerid", int64(id))
@@ -304,8 +323,8 @@ func encodeController(id int32, nowMillis int64) []byte {
 	return o.bytes()
 }
 
-// decodeController also reads the bare number that 0.7 wrote.
-func decodeController(data []byte) (int32, error) {
+// DecodeController also reads the bare number that 0.7 wrote.
+func DecodeController(data []byte) (int32, error) {
 	if id, err := strconv.ParseInt(string(data), 10, 32); err == nil {
 		return int32(id), nil
 	}
@@ -321,8 +340,8 @@ func decodeController(data []byte) (int32, error) {
 	return *n.ID, nil
 }
 
-// encodeConfig is a node under /config; keys are sorted for a stable result.
-func encodeConfig(config map[string]string) []byte {
+// EncodeConfig is a node under /config; keys are sorted for a stable result.
+func EncodeConfig(config map[string]string) []byte {
 	var o, c object
 	keys := make([]string, 0, len(config))
 	for k := range config {
@@ -337,8 +356,8 @@ func encodeConfig(config map[string]string) []byte {
 	return o.bytes()
 }
 
-// decodeConfig takes no data for no settings, as 1.0's tools leave it.
-func decodeConfig(data []byte) (map[string]string, error) {
+// DecodeConfig takes no data for no settings, as 1.0's tools leave it.
+func DecodeConfig(data []byte) (map[string]string, error) {
 	config := map[string]string{}
 	if len(data) == 0 {
 		return config, nil
@@ -359,16 +378,16 @@ func decodeConfig(data []byte) (map[string]string, error) {
 	return config, nil
 }
 
-// encodeConfigChange is a node /config/changes/config_change_N.
-func encodeConfigChange(entity string) []byte {
+// EncodeConfigChange is a node /config/changes/config_change_N.
+func EncodeConfigChange(entity string) []byte {
 	var o object
 	o.num("version", 2)
 	o.str("entity_path", entity)
 	return o.bytes()
 }
 
-// decodeConfigChange returns the entity path of a notification of version 1 or 2.
-func decodeConfigChange(data []byte) (string, error) {
+// DecodeConfigChange returns the entity path of a notification of version 1 or 2.
+func DecodeConfigChange(data []byte) (string, error) {
 	var n struct {
 		Version int    `json:"version"`
 		Path    string `json:"entity_path"`
@@ -387,8 +406,8 @@ func decodeConfigChange(data []byte) (string, error) {
 	return "", fmt.Errorf("a configuration change has version %d and names nothing", n.Version)
 }
 
-// decodePartitionList reads the partitions of a notification or of an admin node.
-func decodePartitionList(data []byte) ([]controller.TP, error) {
+// DecodePartitionList reads the partitions of a notification or of an admin node.
+func DecodePartitionList(data []byte) ([]controller.TP, error) {
 	var n struct {
 		Partitions []struct {
 			Topic     string `json:"topic"`
@@ -405,8 +424,8 @@ func decodePartitionList(data []byte) ([]controller.TP, error) {
 	return tps, nil
 }
 
-// encodeLogDirEvent is a node /log_dir_event_notification/log_dir_event_N; 1 means "failed".
-func encodeLogDirEvent(broker int32) []byte {
+// EncodeLogDirEvent is a node /log_dir_event_notification/log_dir_event_N; 1 means "failed".
+func EncodeLogDirEvent(broker int32) []byte {
 	var o object
 	o.num("version", 1)
 	o.num("broker", int64(broker))
@@ -414,7 +433,8 @@ func encodeLogDirEvent(broker int32) []byte {
 	return o.bytes()
 }
 
-func decodeLogDirEvent(data []byte) (broker int32, err error) {
+// DecodeLogDirEvent returns the broker that lost a log dir.
+func DecodeLogDirEvent(data []byte) (broker int32, err error) {
 	n := struct {
 		Broker int32 `json:"broker"`
 	}{Broker: -1}
@@ -424,14 +444,16 @@ func decodeLogDirEvent(data []byte) (broker int32, err error) {
 	return n.Broker, nil
 }
 
-func encodeClusterID(id string) []byte {
+// EncodeClusterID is /cluster/id.
+func EncodeClusterID(id string) []byte {
 	var o object
 	o.str("version", "1")
 	o.str("id", id)
 	return o.bytes()
 }
 
-func decodeClusterID(data []byte) (string, error) {
+// DecodeClusterID reads /cluster/id.
+func DecodeClusterID(data []byte) (string, error) {
 	var n struct {
 		ID string `json:"id"`
 	}
@@ -444,32 +466,34 @@ func decodeClusterID(data []byte) (string, error) {
 	return n.ID, nil
 }
 
-// producerBlock is /latest_producer_id_block: the ids handed out last.
-type producerBlock struct {
-	broker      int32
-	first, last int64
+// ProducerBlock is /latest_producer_id_block: the ids handed out last.
+type ProducerBlock struct {
+	Broker      int32
+	First, Last int64
 }
 
-func encodeProducerBlock(p producerBlock) []byte {
+// EncodeProducerBlock is /latest_producer_id_block.
+func EncodeProducerBlock(p ProducerBlock) []byte {
 	var o object
 	o.num("version", 1)
-	o.num("broker", int64(p.broker))
-	o.str("block_start", strconv.FormatInt(p.first, 10))
-	o.str("block_end", strconv.FormatInt(p.last, 10))
+	o.num("broker", int64(p.Broker))
+	o.str("block_start", strconv.FormatInt(p.First, 10))
+	o.str("block_end", strconv.FormatInt(p.Last, 10))
 	return o.bytes()
 }
 
-func decodeProducerBlock(data []byte) (producerBlock, error) {
+// DecodeProducerBlock reads the block handed out last.
+func DecodeProducerBlock(data []byte) (ProducerBlock, error) {
 	var n struct {
 		Broker int32 `json:"broker"`
 		First  int64 `json:"block_start,string"`
 		Last   int64 `json:"block_end,string"`
 	}
 	if err := json.Unmarshal(data, &n); err != nil {
-		return producerBlock{}, fmt.Errorf("reading the producer id block: %w", err)
+		return ProducerBlock{}, fmt.Errorf("reading the producer id block: %w", err)
 	}
-	return producerBlock{n.Broker, n.First, n.Last}, nil
+	return ProducerBlock{n.Broker, n.First, n.Last}, nil
 }
 
-// featureNode is /feature with feature versioning enabled and no finalized feature.
-var featureNode = []byte(`{"features":{},"version":2,"status":1}`)
+// Feature is /feature with feature versioning enabled and no finalized feature.
+var Feature = []byte(`{"features":{},"version":2,"status":1}`)
