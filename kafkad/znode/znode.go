@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -161,7 +160,11 @@ func EncodeRegistration(r Registration, nowMillis int64) []byte {
 }
 
 func endpointURL(e cluster.Endpoint) string {
-	return e.Listener + "://" + net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port)))
+	host := e.Host
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]" // IPv6
+	}
+	return e.Listener + "://" + host + ":" + strconv.Itoa(int(e.Port))
 }
 
 // DecodeRegistration reads versions 1 to 5 of /brokers/ids/N.
@@ -203,9 +206,13 @@ func DecodeRegistration(id int32, data []byte) (cluster.Broker, error) {
 
 func parseEndpoint(url string, protocols map[string]string) (cluster.Endpoint, error) {
 	name, addr, ok := strings.Cut(url, "://")
-	host, port, err := net.SplitHostPort(addr)
-	if !ok || err != nil {
+	colon := strings.LastIndexByte(addr, ':')
+	if !ok || colon < 0 {
 		return cluster.Endpoint{}, fmt.Errorf("endpoint %q is not NAME://host:port", url)
+	}
+	host, port := addr[:colon], addr[colon+1:]
+	if inner, bracketed := strings.CutPrefix(host, "["); bracketed {
+		host = strings.TrimSuffix(inner, "]")
 	}
 	number, err := strconv.ParseInt(port, 10, 32)
 	if err != nil {
