@@ -63,7 +63,8 @@ func start(t *testing.T, args ...string) *process {
 	p := &process{t: t, output: &buffer{}, notify: notify, exited: make(chan error, 1)}
 	p.cmd = exec.Command(os.Args[0], args[1:]...)
 	p.cmd.Args[0] = args[0]
-	p.cmd.Env = append(os.Environ(), "ZKD_TEST_PROGRAM=1", "NOTIFY_SOCKET="+socket)
+	p.cmd.Env = append(os.Environ(), "ZKD_TEST_PROGRAM=1", "NOTIFY_SOCKET="+socket,
+		"GORACE=atexit_sleep_ms=0") // else each process of a race build sleeps a second
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
