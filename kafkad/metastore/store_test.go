@@ -565,3 +565,45 @@ func TestInteropLogDirFails(t *testing.T) {
 		}
 	})
 }
+
+// Two brokers in one cluster is more than this version can do: the second says so, and the first
+// does not hand it partitions that nobody would serve.
+func TestInteropSecondBroker(t *testing.T) {
+	onEach(t, func(t *testing.T, connect string) {
+		b := startBroker(t, connect, nil)
+		second := openBroker(t, connect, func(o *Options) { o.BrokerID = 2 })
+		t.Cleanup(func() { second.shut(t) })
+		other := testRegistration
+		other.Endpoints = []cluster.Endpoint{{Listener: "PLAINTEXT", Host: "127.0.0.1", Port: 2}}
+		if err := second.Start(t.Context(), other, second.fake); err != nil {
+			t.Fatal(err)
+		}
+		if st := second.Status(); st.Phase != Stranded {
+			t.Errorf("status of the second: %v", st)
+		}
+		err := b.Await(t.Context(), func(im *cluster.Image) bool { return len(im.Brokers) == 2 })
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.create(t, NewTopic{Name: "t", Partitions: 4, ReplicationFactor: 1})
+		for _, p := range b.Image().Topic("t").Partitions {
+			if p.Leader != 1 {
+				t.Errorf("partition %d went to a broker nobody directs", p.Index)
+			}
+		}
+		r := b.CreateTopics(t.Context(),
+			[]NewTopic{{Name: "two", Partitions: 1, ReplicationFactor: 2}}, false)
+		if r[0].Err != errcode.InvalidReplicationFactor {
+			t.Errorf("two replicas: %v", r[0])
+		}
+		// The first goes: the second becomes controller, of partitions it does not have.
+		b.shut(t)
+		err = second.Await(t.Context(), func(im *cluster.Image) bool {
+			p := im.Partition("t", 0)
+			return im.ControllerID == 2 && p != nil && p.Leader == cluster.NoLeader
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+}

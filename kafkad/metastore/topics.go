@@ -137,7 +137,8 @@ func (s *Store) assign(im *cluster.Image, t *NewTopic, r *TopicResult) []control
 	if t.Assignment != nil {
 		return checkAssignment(t, r)
 	}
-	switch n := len(im.Brokers); {
+	ids := s.assignable(im)
+	switch n := len(ids); {
 	case t.Partitions <= 0:
 		r.fail(errcode.InvalidPartitions, "Number of partitions must be larger than 0.")
 	case t.ReplicationFactor <= 0:
@@ -150,7 +151,7 @@ func (s *Store) assign(im *cluster.Image, t *NewTopic, r *TopicResult) []control
 		start, shift := s.place.IntN(n), s.place.IntN(n)
 		s.mu.Unlock()
 		placed := controller.Place(
-			brokerIDs(im), int(t.Partitions), int(t.ReplicationFactor), start, shift, 0)
+			ids, int(t.Partitions), int(t.ReplicationFactor), start, shift, 0)
 		list := make([]controller.Assignment, len(placed))
 		for i, replicas := range placed {
 			list[i] = controller.Assignment{Index: int32(i), Replicas: replicas}
@@ -160,12 +161,13 @@ func (s *Store) assign(im *cluster.Image, t *NewTopic, r *TopicResult) []control
 	return nil
 }
 
-func brokerIDs(im *cluster.Image) []int32 {
-	ids := make([]int32, len(im.Brokers))
-	for i, b := range im.Brokers {
-		ids[i] = b.ID
+// assignable lists the brokers that may get replicas: those this controller can direct. Without
+// connections to other brokers that is itself; a partition on another one would never be served.
+func (s *Store) assignable(im *cluster.Image) []int32 {
+	if im.Broker(s.opts.BrokerID) == nil {
+		return nil
 	}
-	return ids
+	return []int32{s.opts.BrokerID}
 }
 
 // checkAssignment takes an assignment as asked for. Unlike a Kafka broker, which creates a
@@ -435,7 +437,7 @@ func (s *Store) growBy(
 	first := node.Assignments[0].Replicas
 	lists := t.Assignment
 	if lists == nil {
-		ids := brokerIDs(im)
+		ids := s.assignable(im)
 		if len(first) > len(ids) {
 			r.fail(errcode.InvalidReplicationFactor,
 				"Replication factor: %d larger than available brokers: %d.", len(first), len(ids))
