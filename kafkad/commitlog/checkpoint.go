@@ -141,8 +141,8 @@ func compareTP(a, b TP) int {
 	return int(a.Partition) - int(b.Partition)
 }
 
-// decodeEpochs reads leader-epoch-checkpoint: "epoch startOffset" lines. Entries that do not rise are
-// left out.
+// decodeEpochs reads leader-epoch-checkpoint: "epoch startOffset" lines. Entries that do not rise
+// are left out.
 func decodeEpochs(b []byte) ([]EpochEntry, error) {
 	if len(b) == 0 {
 		return nil, nil

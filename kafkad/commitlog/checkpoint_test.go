@@ -31,8 +31,8 @@ func TestCheckpointFormat(t *testing.T) {
 	}
 }
 
-// TestMalformedCheckpoints: a broken high watermark takes the directory offline, the others cost only
-// work.
+// TestMalformedCheckpoints: a broken high watermark takes the directory offline, the others cost
+// only work.
 func TestMalformedCheckpoints(t *testing.T) {
 	for name, fatal := range map[string]bool{recoveryFile: false, logStartFile: false,
 		highWatermarkFile: true, metaFile: true} {

@@ -1,10 +1,11 @@
-// Package commitlog keeps the logs of partitions in log directories: Apache Kafka's own files as the
-// truth, a pebble index beside them as a help that may be lost at any time.
+// Package commitlog keeps the logs of partitions in log directories: Apache Kafka's own files as
+// the truth, a pebble index beside them as a help that may be lost at any time.
 //
-// Owners: a Dir is opened and closed by the host. A Log has one writer at a time, the shard that owns
-// the partition: Append, Truncate, Retain, SetStart, SetConfig, Delete, Producers and everything
-// that changes the leader epochs are its own. All other methods, Read and Flush among them, may be
-// called by any goroutine at any time and never wait for the writer. The package starts no goroutine.
+// Owners: a Dir is opened and closed by the host. A Log has one writer at a time, the shard that
+// owns the partition: Append, Truncate, Retain, SetStart, SetConfig, Delete, Producers and
+// everything that changes the leader epochs are its own. All other methods, Read and Flush among
+// them, may be called by any goroutine at any time and never wait for the writer. The package
+// starts no goroutine.
 //
 // Invariants: start <= high watermark <= end; flushed <= end; the batches of a segment lie at
 // rising offsets from its base; everything below the flushed offset survives a power cut.

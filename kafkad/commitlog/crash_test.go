@@ -73,8 +73,9 @@ func (c *crasher) fatalf(format string, args ...any) {
 	c.t.Fatalf(format+"\n%s", append(args, strings.Join(c.trace[n:], "\n"))...)
 }
 
-// arm makes the power go after some more calls to the file system. The index's own files are spared:
-// pebble stops the process when its log cannot be written, and being ahead is a case of its own.
+// arm makes the power go after some more calls to the file system. The index's own files are
+// spared: pebble stops the process when its log cannot be written, and being ahead is a case of its
+// own.
 func (c *crasher) arm(calls int) {
 	c.left, c.out = calls, false
 	c.mem.SetFault(func(op disk.Op, path string) error {

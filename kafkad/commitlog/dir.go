@@ -54,8 +54,8 @@ type trash struct {
 	due  time.Time
 }
 
-// OpenDir locks the directory, reads meta.properties and the checkpoints, opens the index, and notes
-// whether the last stop was clean. Logs are opened by Open.
+// OpenDir locks the directory, reads meta.properties and the checkpoints, opens the index, and
+// notes whether the last stop was clean. Logs are opened by Open.
 func OpenDir(o Options) (*Dir, error) {
 	d := &Dir{fs: o.FS, path: o.Path, log: o.Log, logs: map[TP]*Log{}, found: map[TP]bool{},
 		gone:      map[TP]bool{},
@@ -258,7 +258,8 @@ func (d *Dir) Count() int {
 	return len(d.found)
 }
 
-// Fewest returns the directory with the fewest partitions, where a new one goes; of equals the first.
+// Fewest returns the directory with the fewest partitions, where a new one goes; of equals the
+// first.
 func Fewest(dirs []*Dir) *Dir {
 	var best *Dir
 	least := 0
@@ -270,8 +271,8 @@ func Fewest(dirs []*Dir) *Dir {
 	return best
 }
 
-// Duplicates returns an error if two directories hold the same partition: nobody can tell then which
-// one is right, and upstream refuses to start too.
+// Duplicates returns an error if two directories hold the same partition: nobody can tell then
+// which one is right, and upstream refuses to start too.
 func Duplicates(dirs []*Dir) error {
 	seen := map[TP]*Dir{}
 	for _, d := range dirs {
@@ -307,9 +308,9 @@ func (d *Dir) open() []*Log {
 	return out
 }
 
-// Open opens a partition's log, recovering it after an unclean stop, or creates it. It may be called
-// by several goroutines for different partitions. An unclean open cuts the log at the first bad
-// batch after the recovery point.
+// Open opens a partition's log, recovering it after an unclean stop, or creates it. It may be
+// called by several goroutines for different partitions. An unclean open cuts the log at the first
+// bad batch after the recovery point.
 func (d *Dir) Open(tp TP, c Config) (*Log, error) {
 	d.mu.Lock()
 	if _, ok := d.logs[tp]; ok {
@@ -350,8 +351,8 @@ func (d *Dir) discard(path string, delayMs int64) {
 	d.trash = append(d.trash, trash{path, due})
 }
 
-// Sweep unlinks the files and directories whose file.delete.delay.ms is over. The host calls it from
-// a timer; any goroutine may.
+// Sweep unlinks the files and directories whose file.delete.delay.ms is over. The host calls it
+// from a timer; any goroutine may.
 func (d *Dir) Sweep(now time.Time) error {
 	d.mu.Lock()
 	var due []string
@@ -376,8 +377,8 @@ func (d *Dir) Sweep(now time.Time) error {
 }
 
 // Checkpoint makes the segments behind the active ones durable and writes the recovery points, log
-// starts and high watermarks of all logs, and the leader epochs that changed. The host calls it every
-// minute or so; any goroutine may.
+// starts and high watermarks of all logs, and the leader epochs that changed. The host calls it
+// every minute or so; any goroutine may.
 func (d *Dir) Checkpoint() error {
 	logs := d.open()
 	for _, l := range logs {
@@ -415,7 +416,8 @@ func (d *Dir) merge(old map[TP]int64, logs []*Log, of func(*Log) (int64, bool)) 
 	return out
 }
 
-// writeCheckpoints replaces the three files. The caller holds checkpointing, or is the only one left.
+// writeCheckpoints replaces the three files. The caller holds checkpointing, or is the only one
+// left.
 func (d *Dir) writeCheckpoints(logs []*Log) error {
 	d.mu.Lock()
 	old := d.disk
@@ -434,7 +436,11 @@ func (d *Dir) writeCheckpoints(logs []*Log) error {
 	for _, c := range []struct {
 		name string
 		m    map[TP]int64
-	}{{recoveryFile, now.recovery}, {logStartFile, now.start}, {highWatermarkFile, now.highWatermark}} {
+	}{
+		{recoveryFile, now.recovery},
+		{logStartFile, now.start},
+		{highWatermarkFile, now.highWatermark},
+	} {
 		if err := putFile(d.fs, d.file(c.name), encodeOffsets(c.m), true); err != nil {
 			return storage("write "+c.name, err)
 		}
@@ -460,8 +466,8 @@ func (d *Dir) onDisk(tp TP) (point, start, mark int64, listed bool) {
 }
 
 // Close flushes and closes all logs, writes checkpoints and producer snapshots and then the clean
-// shutdown file with the broker's epoch (-1 if unknown). No Log may be used any more. After an error
-// the next start recovers as after a crash.
+// shutdown file with the broker's epoch (-1 if unknown). No Log may be used any more. After an
+// error the next start recovers as after a crash.
 func (d *Dir) Close(brokerEpoch int64) error {
 	if d.closed.Swap(true) {
 		return fmt.Errorf("directory %s: %w", d.path, ErrClosed)
@@ -520,8 +526,8 @@ func (d *Dir) finish(logs []*Log) error {
 	return nil
 }
 
-// Abandon lets go of the lock, the index and the files without writing anything, as a killed process
-// would; for tests and for a directory that failed.
+// Abandon lets go of the lock, the index and the files without writing anything, as a killed
+// process would; for tests and for a directory that failed.
 func (d *Dir) Abandon() {
 	if d.closed.Swap(true) {
 		return

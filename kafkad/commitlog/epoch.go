@@ -25,8 +25,8 @@ func (l *Log) setEpochs(e []EpochEntry) {
 func (l *Log) Epochs() []EpochEntry { return *l.epochs.Load() }
 
 // AssignEpoch notes that a leader of this epoch starts at the offset; older or equal epochs change
-// nothing. A new leader calls it with End; Append does it for the epochs it sees in batches. The file
-// is written with the next checkpoint: until then the batches themselves tell the epoch.
+// nothing. A new leader calls it with End; Append does it for the epochs it sees in batches. The
+// file is written with the next checkpoint: until then the batches themselves tell the epoch.
 func (l *Log) AssignEpoch(epoch int32, start int64) {
 	if epoch <= l.LatestEpoch() {
 		return

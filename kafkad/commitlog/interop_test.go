@@ -179,7 +179,8 @@ func newApache(t *testing.T, logDir string) *apache {
 	return a
 }
 
-// start starts the broker. After a kill its registration may stand in the way until the session ends.
+// start starts the broker. After a kill its registration may stand in the way until the session
+// ends.
 func (a *apache) start() {
 	a.t.Helper()
 	a.broker = peerCommand(a.t, "kafka", "kafka-3.9.2", a.config)
@@ -260,8 +261,8 @@ func (a *apache) expect(topic string, want []string) {
 	}
 }
 
-// TestInteropTakeTurns lets Apache's broker and us write to the same log directory in turn, with clean
-// stops and with kills: each finds everything the other wrote.
+// TestInteropTakeTurns lets Apache's broker and us write to the same log directory in turn, with
+// clean stops and with kills: each finds everything the other wrote.
 func TestInteropTakeTurns(t *testing.T) {
 	path := t.TempDir()
 	a := newApache(t, path)

@@ -32,8 +32,8 @@ type Log struct {
 	segs    atomic.Pointer[[]*seg] // oldest first, never empty, never changed in place
 	topicID atomic.Pointer[[16]byte]
 
-	// Readers need the end offset and the size of the active segment to belong together: turn is odd
-	// while the writer moves them.
+	// Readers need the end offset and the size of the active segment to belong together: turn is
+	// odd while the writer moves them.
 	turn  atomic.Uint64
 	end   atomic.Int64
 	start atomic.Int64
@@ -165,10 +165,10 @@ func (l *Log) usable() error {
 }
 
 // Append writes whole batches, offsets and leader epoch already in their headers, at the end of the
-// log: one pwrite of b, which is neither kept nor copied. It rolls the segment first when size, time
-// or offset range ask for it, keeps the epoch cache and index, and moves End. The first offset must be
-// >= End (a gap is allowed). The caller has checked CRCs and calls Producers().Update itself, after
-// Append. On error nothing was appended.
+// log: one pwrite of b, which is neither kept nor copied. It rolls the segment first when size,
+// time or offset range ask for it, keeps the epoch cache and index, and moves End. The first offset
+// must be >= End (a gap is allowed). The caller has checked CRCs and calls Producers().Update
+// itself, after Append. On error nothing was appended.
 func (l *Log) Append(b []byte, nowMs int64) error {
 	if err := l.usable(); err != nil {
 		return err

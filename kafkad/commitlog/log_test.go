@@ -384,7 +384,8 @@ func TestRetention(t *testing.T) {
 	}
 }
 
-// TestReadersOutliveDeletion: a span stays readable when retention, deletion or a close come between.
+// TestReadersOutliveDeletion: a span stays readable when retention, deletion or a close come
+// between.
 func TestReadersOutliveDeletion(t *testing.T) {
 	for name, drop := range map[string]func(*Dir, *Log) error{
 		"retention": func(_ *Dir, l *Log) error {

@@ -59,8 +59,8 @@ func (v *view) limit(i int) int64 {
 // Read finds the batches from the one that holds the offset (so it may begin before it) up to
 // maxBytes and below upTo (high watermark, last stable offset or End). With minOne the first batch
 // comes whole even if it is larger than maxBytes. The region ends at a batch if the index knows one
-// below maxBytes; otherwise the last batch may be cut, as Kafka does. An offset between upTo and End
-// yields an empty span, outside Start..End ErrOutOfRange.
+// below maxBytes; otherwise the last batch may be cut, as Kafka does. An offset between upTo and
+// End yields an empty span, outside Start..End ErrOutOfRange.
 func (l *Log) Read(offset int64, maxBytes int, upTo int64, minOne bool) (Span, error) {
 	for {
 		if l.closed.Load() {
@@ -152,8 +152,8 @@ func (l *Log) region(v *view, i int, offset int64, maxBytes int, upTo int64,
 	return at, int64(maxBytes), nil
 }
 
-// locate finds the first batch of the segment whose last offset is at or above the given one. edge is
-// the start of a batch at most room bytes behind it, 0 if the index knows none.
+// locate finds the first batch of the segment whose last offset is at or above the given one. edge
+// is the start of a batch at most room bytes behind it, 0 if the index knows none.
 func (l *Log) locate(s *seg, offset, room, limit int64) (at int64, m record.Meta, edge int64,
 	ok bool, err error) {
 	e, edge, ok, err := l.floor(s, offset, room)

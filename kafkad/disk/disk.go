@@ -1,6 +1,6 @@
 // Package disk is the seam between the log storage and the operating system: pebble's file system
-// interface plus what segments need beyond it. Segments, checkpoints and the pebble index go through
-// one FS, so that a test can cut the power or fail a disk under all of them at once.
+// interface plus what segments need beyond it. Segments, checkpoints and the pebble index go
+// through one FS, so that a test can cut the power or fail a disk under all of them at once.
 //
 // Real is the operating system's; Mem is a twin in memory that can crash and fail. Both may be used
 // by any goroutine; a single File has one writer at a time and any number of ReadAt callers.

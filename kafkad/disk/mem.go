@@ -30,14 +30,14 @@ const (
 	OpMkdir    Op = "mkdir"
 )
 
-// Fault decides whether a call on a path fails; nil lets it pass. A failing write may leave the first
-// half of its bytes, as a full disk does.
+// Fault decides whether a call on a path fails; nil lets it pass. A failing write may leave the
+// first half of its bytes, as a full disk does.
 type Fault func(op Op, path string) error
 
 // Mem is a file system in memory that knows what a power cut would leave. It keeps, for every file
 // and directory, the durable state and the changes since the last sync. Crash makes the file system
-// that the next boot finds: durable state plus an arbitrary part of the changes. Writes of one file may
-// survive in any combination, torn at 512 bytes; the changes of one directory survive in order.
+// that the next boot finds: durable state plus an arbitrary part of the changes. Writes of one file
+// may survive in any combination, torn at 512 bytes; the changes of one directory survive in order.
 type Mem struct {
 	mu    sync.Mutex
 	root  *node

@@ -10,8 +10,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// FilePrefix starts the names of all files of the index. They lie flat in the log directory: Apache's
-// broker refuses to start when it finds a directory there that is no partition's, but ignores files.
+// FilePrefix starts the names of all files of the index. They lie flat in the log directory:
+// Apache's broker refuses to start when it finds a directory there that is no partition's, but
+// ignores files.
 const FilePrefix = ".kafkad-index."
 
 // virtual is the directory pebble believes in.

@@ -1,10 +1,11 @@
-// Package index is the pebble database of one log directory: where in the segments offsets and times
-// are. It serves all partitions of the directory, may be behind or ahead of the segment files after
-// a power cut, and may be lost altogether; the files are the truth. So callers verify an entry
-// against the batch header it points to, and rebuild a segment's entries when they do not fit.
+// Package index is the pebble database of one log directory: where in the segments offsets and
+// times are. It serves all partitions of the directory, may be behind or ahead of the segment files
+// after a power cut, and may be lost altogether; the files are the truth. So callers verify an
+// entry against the batch header it points to, and rebuild a segment's entries when they do not
+// fit.
 //
-// A DB may be used by any goroutine. Writes are not synced; whoever moves a recovery point calls Sync
-// before, so that below it no entry comes back that was dropped.
+// A DB may be used by any goroutine. Writes are not synced; whoever moves a recovery point calls
+// Sync before, so that below it no entry comes back that was dropped.
 package index
 
 import (
@@ -43,8 +44,8 @@ func (q quiet) Fatalf(format string, args ...any) {
 	panic("index: " + fmt.Sprintf(format, args...))
 }
 
-// Open opens the index of a log directory. An index that cannot be opened, or is of another version,
-// is removed and started afresh: rebuilt says so.
+// Open opens the index of a log directory. An index that cannot be opened, or is of another
+// version, is removed and started afresh: rebuilt says so.
 func Open(fs disk.FS, dir string, log *zap.Logger) (d *DB, rebuilt bool, err error) {
 	flat := newFlatFS(fs, dir)
 	d, err = open(flat, log)
@@ -133,8 +134,8 @@ func (d *DB) NewBatch() *Batch { return &Batch{d.db.NewBatch()} }
 // Commit writes the batch, unsynced.
 func (b *Batch) Commit() error { return b.b.Commit(pebble.NoSync) }
 
-// Put stores a chunk of entries, in order; before is the position of the entry before the first, 0 if
-// none.
+// Put stores a chunk of entries, in order; before is the position of the entry before the first, 0
+// if none.
 func (b *Batch) Put(l Log, base, before int64, entries []Entry) error {
 	if len(entries) == 0 {
 		return nil
@@ -192,8 +193,8 @@ func (d *DB) Has(l Log) (bool, error) {
 	return found, errors.Join(it.Error(), it.Close())
 }
 
-// DropFrom removes all entries of a partition at or above the offset, which lies in the segment, and
-// the summaries of the segments they were in.
+// DropFrom removes all entries of a partition at or above the offset, which lies in the segment,
+// and the summaries of the segments they were in.
 func (d *DB) DropFrom(l Log, base, offset int64) error {
 	b := d.db.NewBatch()
 	if err := b.DeleteRange(l.segment(base+1), after(l), nil); err != nil {
@@ -299,8 +300,8 @@ func (d *DB) Last(l Log, base int64) (Entry, bool, error) {
 	return d.FindOffset(l, base, 1<<62)
 }
 
-// Locate returns the last entry of the segment whose offset is <= the given one, and the position of
-// the last entry that is at most room bytes behind it (its own if there is none). It does not
+// Locate returns the last entry of the segment whose offset is <= the given one, and the position
+// of the last entry that is at most room bytes behind it (its own if there is none). It does not
 // materialise the chunks it looks at.
 func (d *DB) Locate(l Log, base, offset, room int64) (e Entry, edge int64, ok bool, err error) {
 	it, err := d.iter(l, base, kindChunk)
@@ -337,8 +338,9 @@ func (d *DB) Locate(l Log, base, offset, room int64) (e Entry, edge int64, ok bo
 	return e, edge, ok, nil
 }
 
-// FindTime returns the position from which to scan for the first record with a timestamp >= ts: that
-// of the entry before the first one that says there is such a record. ok is false if no entry does.
+// FindTime returns the position from which to scan for the first record with a timestamp >= ts:
+// that of the entry before the first one that says there is such a record. ok is false if no entry
+// does.
 func (d *DB) FindTime(l Log, base, ts int64) (position int64, ok bool, err error) {
 	it, err := d.iter(l, base, kindTime)
 	if err != nil {

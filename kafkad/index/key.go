@@ -13,8 +13,8 @@ import "encoding/binary"
 //	                                           │ 't'  │ u64 time, u64 first offset   → empty   │
 //	                                           └──────┴────────────────────────────────────────┘
 //
-// All numbers are big-endian; times have their sign bit flipped so that they sort. The version of this
-// key space stands under the single byte 0, which no topic starts with.
+// All numbers are big-endian; times have their sign bit flipped so that they sort. The version of
+// this key space stands under the single byte 0, which no topic starts with.
 type Log []byte
 
 const (
@@ -53,8 +53,8 @@ func (l Log) time(base, ts, first int64) []byte {
 	return binary.BigEndian.AppendUint64(k, uint64(first))
 }
 
-// after is the smallest key above all that start with the prefix; the prefix never is all 0xff, since
-// it starts with a topic's name or the kind ends it.
+// after is the smallest key above all that start with the prefix; the prefix never is all 0xff,
+// since it starts with a topic's name or the kind ends it.
 func after(prefix []byte) []byte {
 	k := append([]byte(nil), prefix...)
 	for i := len(k) - 1; i >= 0; i-- {
@@ -66,17 +66,17 @@ func after(prefix []byte) []byte {
 	return k
 }
 
-// Entry says that the batch at Position ends with Offset, and that no record up to it has a timestamp
-// above MaxTimestamp. All three never fall within a segment.
+// Entry says that the batch at Position ends with Offset, and that no record up to it has a
+// timestamp above MaxTimestamp. All three never fall within a segment.
 type Entry struct {
 	Offset       int64
 	Position     int64
 	MaxTimestamp int64
 }
 
-// chunk values: u8 format 1, uvarint position of the entry before the chunk (0 if none), uvarint count,
-// then per entry the differences to the one before: uvarint offset, uvarint position, varint time. The
-// first offset is relative to the segment's base.
+// chunk values: u8 format 1, uvarint position of the entry before the chunk (0 if none), uvarint
+// count, then per entry the differences to the one before: uvarint offset, uvarint position, varint
+// time. The first offset is relative to the segment's base.
 const chunkFormat = 1
 
 func encodeChunk(dst []byte, base, before int64, entries []Entry) []byte {
@@ -135,8 +135,8 @@ func walkChunk(b []byte, base int64, fn func(Entry) bool) (more, ok bool) {
 	return true, len(d.b) == 0
 }
 
-// Summary closes the index of a segment: it covers the first Size bytes, whose last record is before
-// End. It is written at roll and clean close.
+// Summary closes the index of a segment: it covers the first Size bytes, whose last record is
+// before End. It is written at roll and clean close.
 type Summary struct {
 	Size         int64
 	Modified     int64 // the file's modification time in ns: another writer makes it differ

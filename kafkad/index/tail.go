@@ -2,9 +2,9 @@ package index
 
 import "sync/atomic"
 
-// Tail is the part of a segment's index that is not in the database yet, and the chunk before it, so
-// that those who read near the end need no database. One writer adds; readers look without a lock. The
-// zero value is empty.
+// Tail is the part of a segment's index that is not in the database yet, and the chunk before it,
+// so that those who read near the end need no database. One writer adds; readers look without a
+// lock. The zero value is empty.
 type Tail struct {
 	cur atomic.Pointer[tail]
 }

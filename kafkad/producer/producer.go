@@ -1,9 +1,9 @@
 // Package producer holds what one partition knows about its idempotent and transactional producers:
 // epochs, the last five batches of each for duplicate detection, open transactions.
 //
-// The package is pure. A State belongs to the goroutine that appends to the partition; times come in
-// as milliseconds. Invariants: a producer keeps at most 5 batches, oldest first, all of its current
-// epoch; first offset of an open transaction <= last offset seen.
+// The package is pure. A State belongs to the goroutine that appends to the partition; times come
+// in as milliseconds. Invariants: a producer keeps at most 5 batches, oldest first, all of its
+// current epoch; first offset of an open transaction <= last offset seen.
 package producer
 
 import (

@@ -66,8 +66,8 @@ const (
 )
 
 // ParseMeta reads the header of the entry b starts with, of any format; b needs to hold the first
-// HeaderSize bytes, or the whole entry if that is shorter. It checks what can be checked without the
-// rest: lengths, magic, counts.
+// HeaderSize bytes, or the whole entry if that is shorter. It checks what can be checked without
+// the rest: lengths, magic, counts.
 func ParseMeta(b []byte) (Meta, error) {
 	var m Meta
 	if len(b) < LogOverhead+6 {

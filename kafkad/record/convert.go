@@ -2,8 +2,8 @@ package record
 
 // DownConvert rewrites entries for a client that knows formats up to the given magic (0 or 1), as
 // Fetch before v4 needs: entries of that format or older pass, control batches are dropped, headers
-// and producer ids are lost, offsets stay. Uncompressed records below from are left out. The error is
-// an *Error, of kind UnsupportedCompression for zstd.
+// and producer ids are lost, offsets stay. Uncompressed records below from are left out. The error
+// is an *Error, of kind UnsupportedCompression for zstd.
 func DownConvert(b []byte, magic int8, from int64) ([]byte, error) {
 	out := make([]byte, 0, len(b))
 	_, err := Walk(b, func(entry []byte, m *Meta) error {

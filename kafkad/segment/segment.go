@@ -1,10 +1,10 @@
 // Package segment is one .log file of a partition: whole batches, back to back, as they came over
 // the wire.
 //
-// A Segment has one writer (Write, Advance, Truncate, Rename); ReadAt, Scan and Sync may be called by anybody
-// who holds a reference. The file is opened at the first use and closed with the last reference, so a
-// broker with many partitions opens few files. Invariant: bytes below Size are whole batches and do
-// not change while any reader could see them.
+// A Segment has one writer (Write, Advance, Truncate, Rename); ReadAt, Scan and Sync may be called
+// by anybody who holds a reference. The file is opened at the first use and closed with the last
+// reference, so a broker with many partitions opens few files. Invariant: bytes below Size are
+// whole batches and do not change while any reader could see them.
 package segment
 
 import (
@@ -261,8 +261,8 @@ func (c *scanner) next(at, limit int64) (record.Meta, error) {
 }
 
 // Scan calls fn with the position and header of each batch from the position on (which must be a
-// batch's start) until fn returns false, or limit (at most Size) is reached. Bodies are not read and
-// checksums not looked at. Errors about the content are *CorruptError.
+// batch's start) until fn returns false, or limit (at most Size) is reached. Bodies are not read
+// and checksums not looked at. Errors about the content are *CorruptError.
 func (s *Segment) Scan(from, limit int64, fn func(at int64, m *record.Meta) bool) error {
 	first := windows.Get().(*[window]byte)
 	defer windows.Put(first)
@@ -299,8 +299,8 @@ func (s *Segment) Find(from, limit, offset int64) (at int64, m record.Meta, ok b
 
 // Check reads every byte from the position (a batch's start) to limit and calls fn for each batch
 // whose checksum holds and whose offsets come after the one before; after is the last offset that
-// must be behind the first batch. It returns the position where whole, good, ordered batches end; bad
-// says why if that is before limit. Only errors of the disk or of fn are returned as err.
+// must be behind the first batch. It returns the position where whole, good, ordered batches end;
+// bad says why if that is before limit. Only errors of the disk or of fn are returned as err.
 func (s *Segment) Check(from, limit, after int64,
 	fn func(at int64, entry []byte, m *record.Meta) error) (end int64, bad, err error) {
 	buf := make([]byte, min(checkWindow, max(limit-from, 0)))
