@@ -14,7 +14,7 @@ import (
 )
 
 // Produce (0), versions 0 to 11. Raw: batches stay where they were read, are checked here, on the
-// connection's goroutine, patched by the shard and written from there.
+// connection's goroutine, patched by the partition's owner and written from there.
 //
 // Versions 0 to 2 carry the old message formats, which record.Check converts. acks 0 has no
 // response: an error closes the connection, that being the only way to tell. From version 8
@@ -44,8 +44,8 @@ func (h *Handlers) serveProduce(ctx context.Context, c *Conn) error {
 	}
 	s.results = s.results[:len(s.req.Partitions)]
 	clear(s.results)
-	h.checkProduce(c, s)
-	h.Host.Produce(ctx, s.work, time.Duration(s.req.TimeoutMillis)*time.Millisecond)
+	h.submitProduce(c, s)
+	s.work.Wait(ctx, time.Duration(s.req.TimeoutMillis)*time.Millisecond)
 
 	failed := false
 	for i := range s.results {
@@ -71,8 +71,9 @@ func (h *Handlers) serveProduce(ctx context.Context, c *Conn) error {
 	return h.replyProduce(c, s, failed)
 }
 
-// checkProduce fills in the work items of what may be appended and the results of what may not.
-func (h *Handlers) checkProduce(c *Conn, s *produceState) {
+// submitProduce checks and appends one partition's data after the other, each while the processor's
+// caches still hold it, and notes the results of what may not be appended.
+func (h *Handlers) submitProduce(c *Conn, s *produceState) {
 	acksValid := s.req.Acks >= -1 && s.req.Acks <= 1
 	now := time.Now().UnixMilli()
 	for _, t := range s.req.Topics {
@@ -106,7 +107,7 @@ func (h *Handlers) checkProduce(c *Conn, s *produceState) {
 				}
 				continue
 			}
-			s.work.Items[i].Partition, s.work.Items[i].Batches = p, set.Batch
+			s.work.Submit(i, p, set.Batch)
 		}
 	}
 }

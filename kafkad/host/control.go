@@ -75,14 +75,10 @@ func (h *Host) LeaderAndIsr(req *cluster.LeaderAndIsr) cluster.LeaderAndIsrResul
 			created = append(created, p)
 		}
 	}
-	for _, s := range h.shards {
-		s.do(func() {
-			for i, p := range work {
-				if p != nil && p.shard == s {
-					results[i].Err = s.lead(p, &req.Partitions[i])
-				}
-			}
-		})
+	for i, p := range work {
+		if p != nil {
+			results[i].Err = p.lead(&req.Partitions[i])
+		}
 	}
 	// Visible only once they know what they are, so that no client meets an idle new replica.
 	if len(created) > 0 {
@@ -140,8 +136,10 @@ func (h *Host) setTopicID(p *Partition, id cluster.TopicID) errcode.Code {
 	return errcode.None
 }
 
-// lead takes over the controller's word, on the shard.
-func (s *shard) lead(p *Partition, state *cluster.PartitionState) errcode.Code {
+// lead takes over the controller's word.
+func (p *Partition) lead(state *cluster.PartitionState) errcode.Code {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	code := p.machine.LeaderAndIsr(state)
 	if code != errcode.None {
 		return code
@@ -149,7 +147,7 @@ func (s *shard) lead(p *Partition, state *cluster.PartitionState) errcode.Code {
 	if p.machine.Role() == partition.Leader {
 		p.log.AssignEpoch(p.machine.Epoch(), p.log.End())
 	}
-	s.publish(p)
+	p.publish()
 	return errcode.None
 }
 
@@ -188,9 +186,9 @@ func (h *Host) stopReplica(p *Partition, sp *cluster.StopPartition) errcode.Code
 		return errcode.FencedLeaderEpoch
 	}
 	code := errcode.None
-	p.shard.do(func() {
+	p.own(func() {
 		p.machine.Stop()
-		p.shard.publish(p)
+		p.publish()
 		if !sp.Delete {
 			return
 		}
@@ -254,11 +252,11 @@ func (h *Host) applySettings(topic string, settings *Settings) {
 		if p == nil {
 			continue
 		}
-		p.shard.do(func() {
+		p.own(func() {
 			p.settings.Store(settings)
 			p.log.SetConfig(settings.log)
 			p.machine.SetSettings(settings.machine)
-			p.shard.publish(p)
+			p.publish()
 		})
 	}
 }

@@ -187,8 +187,8 @@ func (h *Host) progress(done, total int) {
 	}
 }
 
-// failDir takes a log dir out of service after a disk error. It may be called from any goroutine, a
-// shard included: the work is done by the janitor.
+// failDir takes a log dir out of service after a disk error. It may be called by anybody, the owner
+// of a partition included: another goroutine does the work.
 func (h *Host) failDir(d *commitlog.Dir, err error) {
 	h.mu.Lock()
 	_, again := h.failed[d]
@@ -212,9 +212,9 @@ func (h *Host) takeOffline(d *commitlog.Dir) {
 		if p.log.Dir() != d {
 			continue
 		}
-		p.shard.do(func() {
+		p.own(func() {
 			p.machine.Fail()
-			p.shard.publish(p)
+			p.publish()
 		})
 		h.announce(Leadership{TP: p.TP})
 	}

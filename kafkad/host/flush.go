@@ -56,6 +56,6 @@ func (h *Host) flushLoop() {
 		}
 		end := p.log.End()
 		err := p.log.Flush()
-		p.shard.queue <- op{flushed: p, end: end, err: err}
+		p.flushed(end, err)
 	}
 }

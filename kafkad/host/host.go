@@ -1,19 +1,16 @@
-// Package host owns the partitions of a broker: it opens the log dirs, runs the shard loops that
-// own the partition machines and perform their effects, keeps the timers of retention, flushing and
-// checkpoints, and carries out what the controller orders (it implements metastore.Broker).
+// Package host owns the partitions of a broker: it opens the log dirs, runs the partition machines
+// and performs their effects, keeps the timers of retention, flushing and checkpoints, and carries
+// out what the controller orders (it implements metastore.Broker).
 //
-// Threading: a fixed number of shard goroutines; each partition belongs to one shard, and only that
-// shard appends to its log or steps its machine. Readers never enter a shard: they use offsets that
-// the shard publishes atomically, and spans of the log. A few flushers sync logs whose acks wait for
-// the disk, one janitor goroutine runs the timers. A shard never waits for any of them.
+// Threading: a partition has one owner at a time, see owner.go. Readers are never owners: they use
+// offsets that the owner publishes atomically, and spans of the log. A few flushers sync logs whose
+// acks wait for the disk, one janitor goroutine runs the timers; nobody waits for them.
 package host
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
-	"runtime"
 	"sync"
 	"time"
 
@@ -29,9 +26,6 @@ import (
 	"zkafka/kafkad/record"
 )
 
-// maxShards is bounded by the bit set of shards in Produce.
-const maxShards = 64
-
 // Options configure a Host.
 type Options struct {
 	NodeID      int32
@@ -40,7 +34,6 @@ type Options struct {
 	Config      *config.Config // limits, intervals and topic defaults; nil = upstream's defaults
 	// TopicConfig gives the overrides that hold for a topic now; nil = none.
 	TopicConfig func(topic string) map[string]string
-	Shards      int // 0 = GOMAXPROCS
 
 	Log      *zap.Logger
 	OnStatus func(text string) // progress of recovery, for the service manager; may be nil
@@ -54,7 +47,6 @@ type Host struct {
 	opts   Options
 	log    *zap.Logger
 	dirs   *DirSet
-	shards []*shard
 	tables atomic.Pointer[tables]
 
 	defaults atomic.Pointer[config.Topic] // broker defaults with the dynamic ones applied
@@ -70,6 +62,7 @@ type Host struct {
 
 	mu     sync.Mutex
 	failed map[*commitlog.Dir]error
+	round  chan struct{} // closed when the round of Alive under way ends; nil = none
 
 	enter  sync.RWMutex // held by requests in flight; Close takes it
 	closed bool
@@ -77,10 +70,9 @@ type Host struct {
 	stop     chan struct{}
 	flushers sync.WaitGroup
 	janitors sync.WaitGroup
-	loops    sync.WaitGroup
 }
 
-// Open recovers all logs of the dirs and starts the shards. Partitions serve nobody before
+// Open recovers all logs of the dirs and starts the timers. Partitions serve nobody before
 // LeaderAndIsr. On error the dirs are let go.
 func Open(ctx context.Context, dirs *DirSet, opts Options) (*Host, error) {
 	if opts.Config == nil {
@@ -91,9 +83,6 @@ func Open(ctx context.Context, dirs *DirSet, opts Options) (*Host, error) {
 	}
 	if opts.Now == nil {
 		opts.Now = time.Now
-	}
-	if opts.Shards == 0 {
-		opts.Shards = runtime.GOMAXPROCS(0)
 	}
 	h := &Host{
 		opts: opts, log: opts.Log, dirs: dirs,
@@ -108,9 +97,6 @@ func Open(ctx context.Context, dirs *DirSet, opts Options) (*Host, error) {
 	})
 	defaults := opts.Config.Topic
 	h.defaults.Store(&defaults)
-	for i := range min(opts.Shards, maxShards) {
-		h.shards = append(h.shards, newShard(h, i))
-	}
 	err := dirs.setMeta(opts.NodeID, opts.ClusterID)
 	if err == nil {
 		err = h.recoverLogs(ctx)
@@ -124,9 +110,6 @@ func Open(ctx context.Context, dirs *DirSet, opts Options) (*Host, error) {
 }
 
 func (h *Host) start() {
-	for _, s := range h.shards {
-		h.loops.Go(s.loop)
-	}
 	for range flushWorkers {
 		h.flushers.Go(h.flushLoop)
 	}
@@ -147,14 +130,18 @@ func (h *Host) Close() error {
 	h.control.Lock()
 	h.stopped = true
 	h.control.Unlock()
+	h.mu.Lock()
 	close(h.stop)
+	h.mu.Unlock()
 	h.janitors.Wait()
 	h.flushQueue.close()
 	h.flushers.Wait()
-	for _, s := range h.shards {
-		close(s.queue)
+	for _, p := range h.all() {
+		p.own(func() { // whoever still waits is told to go elsewhere
+			p.machine.Stop()
+			p.publish()
+		})
 	}
-	h.loops.Wait()
 	epoch := int64(-1)
 	if h.opts.BrokerEpoch != nil {
 		epoch = h.opts.BrokerEpoch()
@@ -172,32 +159,38 @@ func (h *Host) Close() error {
 	return errors.Join(errs...)
 }
 
-// Alive sends a message through every shard, to show that none of them hangs. A host that is closing
-// counts as alive.
+// Alive shows that no partition hangs: it becomes owner of each in turn. A host that is closing counts
+// as alive. At most one such round is under way; a call during one waits for that.
 func (h *Host) Alive(ctx context.Context) error {
-	if !h.enter.TryRLock() {
+	h.mu.Lock()
+	if h.stopping() {
+		h.mu.Unlock()
 		return nil
 	}
-	defer h.enter.RUnlock()
-	if h.closed {
+	round := h.round
+	if round == nil {
+		round = make(chan struct{})
+		h.round = round
+		h.janitors.Go(func() {
+			for _, p := range h.all() {
+				if h.stopping() {
+					break
+				}
+				p.own(func() {})
+			}
+			h.mu.Lock()
+			h.round = nil
+			h.mu.Unlock()
+			close(round)
+		})
+	}
+	h.mu.Unlock()
+	select {
+	case <-round:
 		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("a partition is stuck: %w", ctx.Err())
 	}
-	answers := make(chan struct{}, len(h.shards))
-	for _, s := range h.shards {
-		select {
-		case s.queue <- op{run: func() { answers <- struct{}{} }}:
-		case <-ctx.Done():
-			return fmt.Errorf("shard %d does not take messages: %w", s.index, ctx.Err())
-		}
-	}
-	for range h.shards {
-		select {
-		case <-answers:
-		case <-ctx.Done():
-			return fmt.Errorf("a shard does not answer: %w", ctx.Err())
-		}
-	}
-	return nil
 }
 
 func (h *Host) nowMillis() int64 { return h.opts.Now().UnixMilli() }
@@ -213,7 +206,8 @@ func (h *Host) openPartition(d *commitlog.Dir, tp TP) (*Partition, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Partition{TP: tp, host: h, shard: h.shardOf(tp), log: log}
+	p := &Partition{TP: tp, host: h, log: log}
+	p.complete = p.completed
 	p.settings.Store(settings)
 	p.machine = partition.New(h.opts.NodeID, log.Start(), log.End(), log.HighWatermark(),
 		log.Producers(), settings.machine)
@@ -222,13 +216,6 @@ func (h *Host) openPartition(d *commitlog.Dir, tp TP) (*Partition, error) {
 	p.high.Store(p.machine.HighWatermark())
 	p.stable.Store(p.machine.LastStable())
 	return p, nil
-}
-
-// shardOf spreads the partitions of a topic evenly, starting at a shard drawn by its name.
-func (h *Host) shardOf(tp TP) *shard {
-	f := fnv.New32a()
-	f.Write([]byte(tp.Topic))
-	return h.shards[(uint64(f.Sum32())+uint64(tp.Partition))%uint64(len(h.shards))]
 }
 
 // topicSettings are the settings of a topic as they hold now.
@@ -264,8 +251,8 @@ func (h *Host) Append(
 	q := NewProduce()
 	q.Reset(1, acks)
 	q.Internal = true
-	q.Items[0].Partition, q.Items[0].Batches = p, batches
-	h.Produce(ctx, q, timeout)
+	q.Submit(0, p, batches)
+	q.Wait(ctx, timeout)
 	return q.Items[0].Base, q.Items[0].Err.Err()
 }
 

@@ -33,7 +33,7 @@ func open(t *testing.T, fs disk.FS, overrides map[string]string, dirs ...string)
 		t.Fatal(err)
 	}
 	h, err := Open(t.Context(), set, Options{
-		NodeID: 1, ClusterID: "c", Shards: 2, BrokerEpoch: func() int64 { return 10 },
+		NodeID: 1, ClusterID: "c", BrokerEpoch: func() int64 { return 10 },
 		TopicConfig: func(string) map[string]string { return overrides },
 	})
 	if err != nil {

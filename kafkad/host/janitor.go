@@ -59,7 +59,7 @@ func (h *Host) janitor() {
 	}
 }
 
-// watchFailures takes log dirs offline that a shard or reader found broken.
+// watchFailures takes log dirs offline that an append or a read found broken.
 func (h *Host) watchFailures() {
 	for {
 		select {
@@ -71,21 +71,21 @@ func (h *Host) watchFailures() {
 	}
 }
 
-// retain deletes old segments, partition by partition, each on its shard.
+// retain deletes old segments, partition by partition.
 func (h *Host) retain(now time.Time) {
 	for _, p := range h.all() {
 		if h.stopping() {
 			return
 		}
-		p.shard.do(func() {
+		p.own(func() {
 			n, err := p.log.Retain(now.UnixMilli(), p.machine.HighWatermark())
 			if err != nil {
-				p.shard.appendError(p, err)
+				p.writeError(err)
 				return
 			}
 			if n > 0 {
 				p.machine.SetLogStart(p.log.Start())
-				p.shard.publish(p)
+				p.publish()
 				h.logFor(p).Info("old segments deleted", zap.Int("segments", n),
 					zap.Int64("log_start", p.log.Start()))
 			}
@@ -126,7 +126,7 @@ func (h *Host) flushByTime(time.Time) {
 			p.readError(err)
 			continue
 		}
-		p.shard.do(func() { p.machine.NoteFlushed(end) })
+		p.own(func() { p.machine.NoteFlushed(end) })
 	}
 }
 
@@ -136,7 +136,7 @@ func (h *Host) expireProducers(now time.Time) {
 		if h.stopping() {
 			return
 		}
-		p.shard.do(func() { p.log.Producers().Expire(now.UnixMilli(), keep) })
+		p.own(func() { p.log.Producers().Expire(now.UnixMilli(), keep) })
 	}
 }
 

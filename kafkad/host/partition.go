@@ -17,14 +17,17 @@ import (
 // TP names a partition.
 type TP = commitlog.TP
 
-// Partition is a replica on this broker. Its shard owns machine and the writing side of log; what
-// readers need is published in atomics after every change.
+// Partition is a replica on this broker. What readers need is published in atomics after every
+// change, so that they never wait for the owner.
 type Partition struct {
-	TP      TP
-	host    *Host
-	shard   *shard
-	log     *commitlog.Log
-	machine *partition.Replica
+	TP   TP
+	host *Host
+	log  *commitlog.Log // its reading side is everybody's
+
+	mu          sync.Mutex // holding it makes the owner; see owner.go
+	machine     *partition.Replica
+	complete    func(partition.Completion) // p.completed as a value, made once
+	flushQueued bool                       // in the flushers' queue or being flushed
 
 	settings atomic.Pointer[Settings]
 	role     atomic.Uint64 // partition.Role in the upper half, leader epoch in the lower
@@ -34,8 +37,6 @@ type Partition struct {
 
 	epochStart atomic.Int64
 	dirty      atomic.Bool // appended to since the last checkpoint
-
-	flushQueued bool // the shard's: in the flushers' queue or being flushed
 
 	watchers waitList
 }
@@ -225,9 +226,9 @@ func (p *Partition) FollowerFetch(replica int32, offset int64) (code errcode.Cod
 	if p.host.closed {
 		return errcode.NotLeaderOrFollower
 	}
-	p.shard.do(func() {
+	p.own(func() {
 		code = p.machine.FollowerFetch(replica, offset)
-		p.shard.publish(p)
+		p.publish()
 	})
 	return code
 }
@@ -263,8 +264,8 @@ func (w *Waiter) Stop() {
 	}
 }
 
-// waitList are the waiters of one partition. The shard looks at n first, so that an append nobody
-// waits for costs one atomic load.
+// waitList are the waiters of one partition. wake looks at n first, so that an append nobody waits
+// for costs one atomic load.
 type waitList struct {
 	n    atomic.Int32
 	mu   sync.Mutex

@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"math/bits"
 	"sync/atomic"
 	"time"
 
@@ -10,22 +9,22 @@ import (
 	"zkafka/kafkad/record"
 )
 
-// Produce is a set of appends to several partitions, handed to their shards at once. Make one with
-// NewProduce and reuse it; it belongs to one goroutine, except while Host.Produce runs.
+// Produce is a set of appends to several partitions that are answered together. Make one with
+// NewProduce and reuse it; it belongs to one goroutine, which calls Reset, then Submit for each item,
+// then Wait.
 type Produce struct {
 	Items    []Item
 	Acks     int16
 	Internal bool // built by this broker: no producer checks, timestamps stay
 
-	pending atomic.Int32
+	pending atomic.Int32 // items submitted and not finished, and one for the submitter
 	done    chan struct{}
 }
 
-// Item is one append. The owner fills in Partition and Batches; an item without Partition is left
-// alone, so that its result may be set beforehand.
+// Item is one append.
 type Item struct {
-	Partition *Partition
-	Batches   []byte // whole, checked v2 batches; patched in place
+	Partition *Partition // nil = not submitted
+	Batches   []byte     // whole, checked v2 batches; patched in place
 
 	Err        errcode.Code
 	Message    string // detail of Err, "" = none
@@ -34,7 +33,7 @@ type Item struct {
 	LogStart   int64
 
 	request  *Produce
-	finished bool
+	finished bool // the partition's owner's
 }
 
 // NewProduce makes a Produce.
@@ -48,56 +47,42 @@ func (q *Produce) Reset(n int, acks int16) {
 	}
 	q.Items = q.Items[:n]
 	q.Acks, q.Internal = acks, false
+	q.pending.Store(1)
 	for i := range q.Items {
 		q.Items[i] = Item{Base: -1, AppendTime: record.NoTimestamp, LogStart: -1, request: q}
 	}
 }
 
-// itemDone counts an item that is finished, or a shard that has seen all its items.
+// Submit appends one item to a partition. It returns when the bytes are written; the item's outcome
+// is known after Wait.
+func (q *Produce) Submit(i int, p *Partition, batches []byte) {
+	it := &q.Items[i]
+	it.Partition, it.Batches = p, batches
+	q.pending.Add(1)
+	p.host.enter.RLock() // Close waits for appends under way
+	defer p.host.enter.RUnlock()
+	if p.host.closed {
+		it.Err, it.finished = errcode.NotLeaderOrFollower, true
+		q.itemDone()
+		return
+	}
+	p.append(q, it)
+}
+
 func (q *Produce) itemDone() {
 	if q.pending.Add(-1) == 0 {
 		q.done <- struct{}{}
 	}
 }
 
-// Produce appends the items and returns when each is complete as Acks demands, or timeout is over, or
-// ctx ends; the outcome is in the items. Items whose time is up have RequestTimedOut, and may be
-// in the log nevertheless.
-func (h *Host) Produce(ctx context.Context, q *Produce, timeout time.Duration) {
-	var shards uint64
-	n := int32(0)
-	for i := range q.Items {
-		if p := q.Items[i].Partition; p != nil {
-			n++
-			shards |= 1 << p.shard.index
-		}
-	}
-	if n == 0 {
-		return
-	}
-	h.enter.RLock() // Close waits for requests that are on their way to the shards
-	defer h.enter.RUnlock()
-	if h.closed {
-		for i := range q.Items {
-			q.Items[i].Err = errcode.NotLeaderOrFollower
-		}
-		return
-	}
-	// Each shard counts too: the request is not done before the last shard has let go of it.
-	q.pending.Store(n + int32(bits.OnesCount64(shards)))
-	for i, s := range h.shards {
-		if shards&(1<<i) != 0 {
-			s.queue <- op{produce: q}
-		}
-	}
-	select {
-	case <-q.done:
-		return
-	default:
+// Wait returns when each submitted item is complete as Acks demands, or timeout is over, or ctx ends.
+// Items whose time is up have RequestTimedOut, and may be in the log nevertheless.
+func (q *Produce) Wait(ctx context.Context, timeout time.Duration) {
+	if q.pending.Add(-1) == 0 {
+		return // the common case: nothing waits for replicas or the disk
 	}
 	if q.Acks != -1 {
-		// The shards answer as soon as the bytes are written (and flushed, if asked).
-		<-q.done
+		<-q.done // the flushers answer, whatever the disk says
 		return
 	}
 	timer := time.NewTimer(timeout)
@@ -108,10 +93,9 @@ func (h *Host) Produce(ctx context.Context, q *Produce, timeout time.Duration) {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	// Wait for each shard's cancel, so that none can meet the next use of q.
-	for i, s := range h.shards {
-		if shards&(1<<i) != 0 {
-			s.do(func() { s.cancel(q) })
+	for i := range q.Items {
+		if it := &q.Items[i]; it.Partition != nil {
+			it.Partition.cancel(it)
 		}
 	}
 	<-q.done

@@ -1,6 +1,6 @@
 // Package partition is one replica of one partition as a machine: role and epochs, log end, high
 // watermark, last stable offset, who waits for which offset, and the decision about each Produce.
-// Pure: the shard goroutine that owns the replica calls it, writes to the log as told, and reports
+// Pure: the owner of the partition (package host) calls it, writes to the log as told, and reports
 // what happened.
 //
 // Order of an append: Propose decides and says at which offset; the owner writes; Appended moves the

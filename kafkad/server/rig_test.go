@@ -75,7 +75,7 @@ func (r *rig) start(so server.Options) {
 		r.t.Fatal(err)
 	}
 	r.host, err = host.Open(r.t.Context(), set, host.Options{
-		NodeID: 1, ClusterID: "cluster", Config: r.cfg, Shards: 2,
+		NodeID: 1, ClusterID: "cluster", Config: r.cfg,
 		TopicConfig: func(topic string) map[string]string { return r.topics[topic] },
 		OnFatal:     func(err error) { r.fatal <- err },
 	})
