@@ -299,4 +299,3 @@ func (l *Log) settle(start, mark int64) error {
 	}
 	return l.tidySnapshots()
 }
-

@@ -214,4 +214,3 @@ func (l *Log) unlink(s *seg) error {
 	}
 	return nil
 }
-

@@ -100,4 +100,3 @@ func (l *Log) reindex(s *seg) error {
 	}
 	return l.rebuildSealed(s)
 }
-
