@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,7 +18,7 @@ import (
 
 // Spawn starts a daemon without a service manager: in a session of its own, with its output
 // appended to a file, and returns its process id once it has said READY=1. When it ends before, the
-// error carries the end of its output.
+// error carries the end of its output; when ctx ends before, the process id comes with ErrNotReady.
 func Spawn(ctx context.Context, output string, args ...string) (pid int, err error) {
 	dir, err := os.MkdirTemp("", "notify")
 	if err != nil {
@@ -49,7 +50,11 @@ func Spawn(ctx context.Context, output string, args ...string) (pid int, err err
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	if err := awaitReady(ctx, notify, ended); err != nil {
+	err = awaitReady(ctx, notify, ended)
+	if errors.Is(err, ErrNotReady) {
+		return cmd.Process.Pid, err
+	}
+	if err != nil {
 		return 0, fmt.Errorf("%w%s", err, tail(output, start))
 	}
 	return cmd.Process.Pid, nil
@@ -96,7 +101,7 @@ func awaitReady(ctx context.Context, notify *net.UnixConn, ended <-chan error) e
 		}
 		return err
 	case <-ctx.Done():
-		return errors.New("not ready yet; it goes on starting")
+		return ErrNotReady
 	}
 }
 
@@ -185,7 +190,8 @@ func Serving() []int {
 			continue
 		}
 		args := strings.Split(string(line), "\x00")
-		if len(args) > 1 && (args[1] == "serve" || strings.Contains(args[0], "server-start")) {
+		if len(args) > 1 && (args[1] == "serve" || slices.Contains(args, "start-foreground") ||
+			strings.Contains(args[0], "server-start")) {
 			out = append(out, pid)
 		}
 	}

@@ -57,3 +57,6 @@ func MachineID() string {
 
 // ErrNotRunning says that there is no process to stop.
 var ErrNotRunning = errors.New("not running")
+
+// ErrNotReady says that a started process has not become ready in time; it goes on starting.
+var ErrNotReady = errors.New("it is not ready yet and goes on starting")

@@ -13,6 +13,9 @@ import (
 	"zkafka/systemd"
 )
 
+// daemonPatience is how long -daemon waits for the broker, to tell at once when it cannot start.
+const daemonPatience = 10 * time.Second
+
 // startScript is kafka-server-start.sh: [-daemon] FILE [--override key=value]...
 func startScript(version string) *cobra.Command {
 	return &cobra.Command{
@@ -31,9 +34,13 @@ func startScript(version string) *cobra.Command {
 			for _, o := range flags.overrides {
 				command = append(command, "--override", o)
 			}
-			ctx, cancel := context.WithTimeout(c.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(c.Context(), daemonPatience)
 			defer cancel()
 			_, err = systemd.Spawn(ctx, daemonOutput(), command...)
+			if errors.Is(err, systemd.ErrNotReady) { // it waits for ZooKeeper, most likely
+				fmt.Fprintln(c.ErrOrStderr(), err)
+				return nil
+			}
 			return err
 		},
 	}

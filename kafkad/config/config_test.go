@@ -139,6 +139,21 @@ func TestPrecedenceOfUnits(t *testing.T) {
 	}
 }
 
+// A file in the shape of the sample that everybody starts from.
+func TestSampleShape(t *testing.T) {
+	_, notes, err := parse("broker.id=0\nlisteners=PLAINTEXT://:9092\nnum.network.threads=3\n" +
+		"num.io.threads=8\nsocket.send.buffer.bytes=102400\nsocket.receive.buffer.bytes=102400\n" +
+		"socket.request.max.bytes=104857600\nlog.dirs=/tmp/kafka-logs\nnum.partitions=1\n" +
+		"num.recovery.threads.per.data.dir=1\noffsets.topic.replication.factor=1\n" +
+		"transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n" +
+		"log.retention.hours=168\nlog.segment.bytes=1073741824\n" +
+		"log.retention.check.interval.ms=300000\nzookeeper.connect=localhost:2181\n" +
+		"zookeeper.connection.timeout.ms=18000\ngroup.initial.rebalance.delay.ms=0\n")
+	if err != nil || len(notes) != 2 { // the two kinds of threads
+		t.Errorf("%v %v", notes, err)
+	}
+}
+
 func TestFlushInterval(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"":                                  time.Second,

@@ -157,7 +157,9 @@ func (s *script) start(c *cobra.Command) error {
 	ctx, cancel := context.WithTimeout(c.Context(), time.Minute)
 	defer cancel()
 	pid, err := systemd.Spawn(ctx, outputFile(pidFile), "serve", "--config", s.path())
-	if err != nil {
+	if errors.Is(err, systemd.ErrNotReady) {
+		fmt.Fprintln(c.ErrOrStderr(), err)
+	} else if err != nil {
 		fmt.Fprintln(out, "FAILED TO START")
 		return &exitError{exitFault, err}
 	}
@@ -203,6 +205,9 @@ func (s *script) stop(c *cobra.Command) error {
 	return nil
 }
 
+// daemonPatience is how long -daemon waits for the server, to tell at once when it cannot start.
+const daemonPatience = 10 * time.Second
+
 // startScript is zookeeper-server-start.sh: [-daemon] FILE.
 func startScript(version string) *cobra.Command {
 	c := &cobra.Command{
@@ -221,9 +226,13 @@ func startScript(version string) *cobra.Command {
 		if !background {
 			return serve(c.Context(), &configFlags{file: args[0]}, version)
 		}
-		ctx, cancel := context.WithTimeout(c.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(c.Context(), daemonPatience)
 		defer cancel()
 		_, err := systemd.Spawn(ctx, daemonOutput("zookeeper.out"), "serve", "--config", args[0])
+		if errors.Is(err, systemd.ErrNotReady) {
+			fmt.Fprintln(c.ErrOrStderr(), err)
+			return nil
+		}
 		return err
 	}
 	return c
