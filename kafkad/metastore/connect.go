@@ -96,8 +96,6 @@ func (s *Store) newSession(ctx context.Context) error {
 func (s *Store) onState(st client.State) {
 	switch st {
 	case client.StateDisconnected:
-		s.log.Warn("connection to ZooKeeper lost; retrying",
-			zap.Strings("servers", s.servers))
 		s.waiting()
 		s.dirty.mark(func(d *marks) { d.link = true })
 	case client.StateConnected:

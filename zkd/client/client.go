@@ -170,6 +170,35 @@ type Client struct {
 	xid      int32
 	server   string // of the current or last connection
 	trouble  error  // why there is no connection
+	outage   outage
+}
+
+// outage is the time without a connection, as far as the log has told of it.
+type outage struct {
+	since  time.Time
+	told   time.Time
+	causes map[string]bool // what was logged already
+}
+
+const (
+	tellEvery = time.Minute // an outage that goes on is logged again
+	maxCauses = 64          // different causes of an outage that are logged at once
+)
+
+// news reports whether a cause is worth a log entry now, and how long the outage lasts.
+func (o *outage) news(cause string, now time.Time) (bool, time.Duration) {
+	if o.causes == nil {
+		o.since, o.causes = now, map[string]bool{}
+	}
+	known := o.causes[cause] || len(o.causes) == maxCauses
+	if known && now.Sub(o.told) < tellEvery {
+		return false, 0
+	}
+	if !known {
+		o.causes[cause] = true
+	}
+	o.told = now
+	return true, now.Sub(o.since)
 }
 
 // Dial returns a client at once and connects in the background; Wait blocks until the session
@@ -252,13 +281,18 @@ func (c *Client) Trouble() error {
 	return c.trouble
 }
 
-// noteTrouble keeps why there is no connection, for the log and for Trouble.
+// noteTrouble keeps why there is no connection, for Trouble and for the log, which hears of every
+// cause once and then of the outage once a minute.
 func (c *Client) noteTrouble(what string, err error) {
 	c.mu.Lock()
 	server := c.server
 	c.trouble = fmt.Errorf("%s %s: %w", what, server, err)
+	news, lasts := c.outage.news(c.trouble.Error(), time.Now())
 	c.mu.Unlock()
-	c.opt.Log.Warn(what+" ZooKeeper", zap.String("server", server), zap.Error(err))
+	if news {
+		c.opt.Log.Warn(what+" ZooKeeper", zap.String("server", server), zap.Error(err),
+			zap.Duration("away", lasts.Round(time.Second)))
+	}
 }
 
 // Close ends the session and the client. Requests already made are answered first. Without a
@@ -307,7 +341,7 @@ func (c *Client) setState(s State) {
 		c.fatal = ErrClosed
 	}
 	if s.Up() {
-		c.trouble = nil
+		c.trouble, c.outage = nil, outage{}
 	}
 	close(c.changed)
 	c.changed = make(chan struct{})
