@@ -208,6 +208,8 @@ func (h *Host) failDir(d *commitlog.Dir, err error) {
 
 // takeOffline puts all partitions of a failed dir offline.
 func (h *Host) takeOffline(d *commitlog.Dir) {
+	h.control.Lock()
+	defer h.control.Unlock()
 	for _, p := range h.all() {
 		if p.log.Dir() != d {
 			continue

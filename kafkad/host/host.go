@@ -37,7 +37,8 @@ type Options struct {
 
 	Log      *zap.Logger
 	OnStatus func(text string) // progress of recovery, for the service manager; may be nil
-	// OnFatal is called from a goroutine of the host when no log dir works any more.
+	// OnFatal is called from a goroutine of the host when no log dir works any more. It must not
+	// call Close itself.
 	OnFatal func(error)
 	Now     func() time.Time // nil = time.Now
 }
