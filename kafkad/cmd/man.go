@@ -16,7 +16,7 @@ func manCommand(version string) *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			pages := etc.ManPages(c.Root(), version)
 			for _, p := range append(programs(version), tools...) {
-				for name, text := range etc.ManPages(p.make(), version) {
+				for name, text := range etc.ManPages(p.command(), version) {
 					pages[name] = text
 				}
 			}

@@ -47,6 +47,14 @@ type program struct {
 	make func() *cobra.Command
 }
 
+// command is the program's command under its own name.
+func (p program) command() *cobra.Command {
+	c := p.make()
+	_, args, _ := strings.Cut(c.Use, " ")
+	c.Use = strings.TrimSpace(p.name + ".sh " + args)
+	return c
+}
+
 // Links is every name besides kafkad that this binary answers to.
 func Links() []string {
 	var out []string
@@ -71,7 +79,7 @@ func Main(args []string, version string) int {
 	root := Root(version)
 	for _, p := range append(programs(version), tools...) {
 		if p.name == name {
-			root = p.make()
+			root = p.command()
 		}
 	}
 	root.SilenceErrors, root.SilenceUsage = true, true

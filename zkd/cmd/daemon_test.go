@@ -332,7 +332,7 @@ func TestConvertAndManual(t *testing.T) {
 	if out, code := run(t, "zkd", "gen-man", dir); code != 0 {
 		t.Fatalf("%d\n%s", code, out)
 	}
-	for _, page := range []string{"zkd.8", "zkd-serve.8", "zkd-cli.8", "zkServer.8", "zkd.conf.5"} {
+	for _, page := range []string{"zkd.8", "zkd-serve.8", "zkd-cli.8", "zkServer.8", "zkCli.8", "zkd.conf.5"} {
 		text, err := os.ReadFile(filepath.Join(dir, page))
 		if err != nil || !bytes.HasPrefix(text, []byte(".TH ")) {
 			t.Errorf("%s: %v", page, err)

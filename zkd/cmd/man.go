@@ -19,7 +19,7 @@ func manCommand() *cobra.Command {
 			root := c.Root()
 			pages := etc.ManPages(root, root.Version)
 			for _, p := range programs {
-				for name, text := range etc.ManPages(p.make(root.Version), root.Version) {
+				for name, text := range etc.ManPages(p.command(root.Version), root.Version) {
 					pages[name] = text
 				}
 			}

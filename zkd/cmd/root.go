@@ -47,6 +47,14 @@ type program struct {
 	make func(version string) *cobra.Command
 }
 
+// command is the program's command under its own name.
+func (p program) command(version string) *cobra.Command {
+	c := p.make(version)
+	_, args, _ := strings.Cut(c.Use, " ")
+	c.Use = strings.TrimSpace(p.name + ".sh " + args)
+	return c
+}
+
 // programs are the links that packages install, each with and without ".sh".
 var programs = []program{
 	{"zkServer", serverScript},
@@ -71,7 +79,7 @@ func Main(args []string, version string) int {
 	root := Root(version)
 	for _, p := range programs {
 		if p.name == name {
-			root = p.make(version)
+			root = p.command(version)
 		}
 	}
 	root.SilenceErrors, root.SilenceUsage = true, true
