@@ -157,7 +157,7 @@ func (a *Admin) Close() {
 
 func (a *Admin) closeListeners() {
 	for _, l := range a.listeners {
-		l.Close()
+		_ = l.Close() // the HTTP server may have closed it
 	}
 }
 

@@ -252,10 +252,10 @@ func (a *Admin) setTraceMask(r *http.Request) (object, error) {
 		return object{{"error", "setTraceMask requires long traceMask argument"}}, nil
 	}
 	mask, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return object{{"error", "setTraceMask requires long traceMask argument, got " + text}}, nil
+	if err == nil {
+		return object{{"tracemask", mask}}, nil
 	}
-	return object{{"tracemask", mask}}, nil
+	return object{{"error", "setTraceMask requires long traceMask argument, got " + text}}, nil
 }
 
 func (a *Admin) hash(*http.Request) (object, error) {

@@ -185,7 +185,7 @@ func (c *conn) close() {
 	c.out = request(c.out[:0], 1, proto.OpCloseSession, nil)
 	_, _ = c.nc.Write(c.out) // the session would expire anyway
 	_, _ = io.Copy(io.Discard, c.br)
-	c.nc.Close()
+	_ = c.nc.Close()
 }
 
 // read returns the next frame, which is valid until the next read.

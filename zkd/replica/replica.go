@@ -85,15 +85,14 @@ type Machine struct {
 	containers containerScan
 
 	// Scratch that keeps a request from allocating.
-	rd       jute.Reader
-	req      prep.Request
-	create   proto.CreateRequest
-	setData  proto.SetDataRequest
-	remove   proto.DeleteRequest
-	notify   []*Conn
-	event    jute.Writer
-	children []string
-	expired  []int64
+	rd      jute.Reader
+	req     prep.Request
+	create  proto.CreateRequest
+	setData proto.SetDataRequest
+	remove  proto.DeleteRequest
+	notify  []*Conn
+	event   jute.Writer
+	expired []int64
 }
 
 // New returns a machine that serves the tree. All sessions of the tree are alive and have their

@@ -661,6 +661,9 @@ func serves(addr string) bool {
 		return false
 	}
 	defer nc.Close()
+	if err := nc.SetDeadline(time.Now().Add(time.Second)); err != nil {
+		return false
+	}
 	if _, err := nc.Write([]byte("srvr")); err != nil {
 		return false
 	}

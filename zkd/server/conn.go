@@ -69,7 +69,7 @@ func newConn(s *Server, nc net.Conn, ip string) *conn {
 // serve is the reader goroutine, from the first byte to the last.
 func (c *conn) serve() {
 	defer c.s.forget(c)
-	defer c.nc.Close()
+	defer func() { _ = c.nc.Close() }()
 	c.buf, c.made = make([]byte, firstBuffer), 1
 	deadline := time.Now().Add(c.s.o.SessionlessTimeout)
 	if err := c.nc.SetReadDeadline(deadline); err != nil {
@@ -289,7 +289,7 @@ func (c *conn) write() {
 			c.link.Sent()
 		}
 		if finished {
-			c.nc.Close()
+			_ = c.nc.Close() // all it had is sent
 			return
 		}
 		if b = out; cap(b) > keepBuffer {

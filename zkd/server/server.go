@@ -172,7 +172,7 @@ func (s *Server) admit(nc net.Conn) {
 			s.log.Warn("too many connections", zap.String("ADDRESS", ip),
 				zap.Int("maxClientCnxns", s.o.MaxClientCnxns))
 		}
-		nc.Close()
+		_ = nc.Close()
 		return
 	}
 	s.conns[c] = struct{}{}
@@ -224,7 +224,7 @@ func (s *Server) Close() {
 
 func (s *Server) closeListeners() {
 	for _, l := range s.listeners {
-		l.Close()
+		_ = l.Close() // nothing is lost with it
 	}
 }
 
