@@ -81,7 +81,7 @@ func (c *Coordinator) Join(ctx context.Context, req *group.JoinRequest) group.Jo
 // newUUID returns a random UUID in its usual spelling.
 func newUUID() string {
 	var b [16]byte
-	rand.Read(b[:]) //nolint:errcheck // it never fails
+	_, _ = rand.Read(b[:]) // it never fails
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])

@@ -27,7 +27,8 @@ func (h *Handlers) handleFindCoordinator(
 	resp := kmsg.NewPtrFindCoordinatorResponse()
 	if req.Version < 4 {
 		node, code := h.findCoordinator(ctx, c, req.CoordinatorType, req.CoordinatorKey)
-		resp.ErrorCode, resp.NodeID, resp.Host, resp.Port = int16(code), node.id, node.Host, node.Port
+		resp.ErrorCode, resp.NodeID = int16(code), node.id
+		resp.Host, resp.Port = node.Host, node.Port
 		resp.ErrorMessage = findMessage(req, code, code.Name())
 		return resp
 	}

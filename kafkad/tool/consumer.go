@@ -163,7 +163,8 @@ func newConsoleConsumer(env Env, p *parsed) (*consoleConsumer, error) {
 	if v, ok := props["enable.auto.commit"]; ok {
 		c.autoCommit = v == "true"
 	}
-	if c.opts, err = clientOptions(p.value("bootstrap-server"), props, "console-consumer"); err != nil {
+	c.opts, err = clientOptions(p.value("bootstrap-server"), props, "console-consumer")
+	if err != nil {
 		return nil, err
 	}
 	return c, c.addOptions(p, props)
@@ -180,11 +181,11 @@ func consumerFormatter(p *parsed) (formatter, error) {
 		}
 	}
 	class := p.value("formatter")
-	make, ok := formatters[class[strings.LastIndexByte(class, '.')+1:]]
+	build, ok := formatters[class[strings.LastIndexByte(class, '.')+1:]]
 	if !ok {
 		return nil, errors.New(class)
 	}
-	return make(merged(fileProps, keyValues(p.all("property"))))
+	return build(merged(fileProps, keyValues(p.all("property"))))
 }
 
 // consumerGroup returns the group that was named, however it was named; "" = none.
@@ -229,8 +230,7 @@ func (c *consoleConsumer) addOptions(p *parsed, props map[string]string) error {
 		!p.has("isolation-level") && props["isolation.level"] == "read_committed":
 		c.opts = append(c.opts, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	case level != "read_uncommitted":
-		//nolint:staticcheck // upstream's text
-		return fmt.Errorf("Invalid value %s for configuration isolation.level", level)
+		return upstreamError("Invalid value %s for configuration isolation.level", level)
 	}
 	if p.has("partition") {
 		from, err := partitionOffset(p)
@@ -281,8 +281,7 @@ func (c *consoleConsumer) addGroupOptions(props map[string]string) error {
 		if v, set := props[key]; set {
 			d, ok := millis(props, key)
 			if !ok || d <= 0 {
-				//nolint:staticcheck // upstream's text
-				return fmt.Errorf("Invalid value %s for configuration %s", v, key)
+				return upstreamError("Invalid value %s for configuration %s", v, key)
 			}
 			c.opts = append(c.opts, opt(d))
 		}
@@ -295,8 +294,7 @@ func resetOffset(p *parsed, props map[string]string) (kgo.Offset, error) {
 	v, set := props["auto.offset.reset"]
 	switch {
 	case set && p.has("from-beginning") && v != "earliest":
-		//nolint:staticcheck // upstream's text
-		return kgo.Offset{}, fmt.Errorf("Can't simultaneously specify --from-beginning and"+
+		return kgo.Offset{}, upstreamError("Can't simultaneously specify --from-beginning and"+
 			" 'auto.offset.reset=%s', please remove one option", v)
 	case v == "earliest", p.has("from-beginning"):
 		return kgo.NewOffset().AtStart(), nil
@@ -305,8 +303,7 @@ func resetOffset(p *parsed, props map[string]string) (kgo.Offset, error) {
 	case !set, v == "latest":
 		return kgo.NewOffset().AtEnd(), nil
 	}
-	//nolint:staticcheck // upstream's text
-	return kgo.Offset{}, fmt.Errorf("Invalid value %s for configuration auto.offset.reset", v)
+	return kgo.Offset{}, upstreamError("Invalid value %s for configuration auto.offset.reset", v)
 }
 
 func partitionOffset(p *parsed) (kgo.Offset, error) {

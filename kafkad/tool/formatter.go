@@ -75,8 +75,7 @@ func deserializer(class string) (func([]byte) (string, error), error) {
 	sized := func(n int, f func([]byte) string) func([]byte) (string, error) {
 		return func(b []byte) (string, error) {
 			if len(b) != n {
-				//nolint:staticcheck // upstream's text
-				return "", fmt.Errorf("Size of data received is not %d", n)
+				return "", upstreamError("Size of data received is not %d", n)
 			}
 			return f(b), nil
 		}
@@ -122,9 +121,9 @@ func (f *defaultFormatter) write(w *bufio.Writer, r *kgo.Record) error {
 	// Each column but the last is followed by the separator.
 	after := func(more bool) {
 		if more {
-			w.WriteString(f.keySeparator)
+			fmt.Fprint(w, f.keySeparator)
 		} else {
-			w.WriteString(f.lineSeparator)
+			fmt.Fprint(w, f.lineSeparator)
 		}
 	}
 	if f.timestamp {
@@ -134,7 +133,7 @@ func (f *defaultFormatter) write(w *bufio.Writer, r *kgo.Record) error {
 		case 1:
 			fmt.Fprintf(w, "LogAppendTime:%d", r.Timestamp.UnixMilli())
 		default:
-			w.WriteString("NO_TIMESTAMP")
+			fmt.Fprint(w, "NO_TIMESTAMP")
 		}
 		after(f.offset || f.partition || f.headers || f.key || f.value)
 	}
@@ -162,20 +161,20 @@ func (f *defaultFormatter) write(w *bufio.Writer, r *kgo.Record) error {
 		if err := f.field(w, r.Value, f.valueText); err != nil {
 			return err
 		}
-		w.WriteString(f.lineSeparator)
+		fmt.Fprint(w, f.lineSeparator)
 	}
 	return nil
 }
 
 func (f *defaultFormatter) writeHeaders(w *bufio.Writer, headers []kgo.RecordHeader) error {
 	if len(headers) == 0 {
-		w.WriteString("NO_HEADERS")
+		fmt.Fprint(w, "NO_HEADERS")
 	}
 	for i := range headers {
 		if i > 0 {
-			w.WriteString(f.headersSeparator)
+			fmt.Fprint(w, f.headersSeparator)
 		}
-		w.WriteString(headers[i].Key + ":")
+		fmt.Fprint(w, headers[i].Key + ":")
 		if err := f.field(w, headers[i].Value, f.headersText); err != nil {
 			return err
 		}
@@ -187,10 +186,10 @@ func (f *defaultFormatter) field(
 	w *bufio.Writer, b []byte, text func([]byte) (string, error),
 ) error {
 	if b == nil {
-		w.WriteString(f.nullLiteral)
+		fmt.Fprint(w, f.nullLiteral)
 		return nil
 	}
 	s, err := text(b)
-	w.WriteString(s)
+	fmt.Fprint(w, s)
 	return err
 }

@@ -2,6 +2,7 @@ package tool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -73,15 +74,15 @@ func ConsumerGroups() *Tool {
 		if err == nil {
 			err = runGroups(ctx, env, p)
 		}
-		switch err := err.(type) {
-		case nil:
+		var u usageError
+		switch {
+		case err == nil:
 			return 0
-		case usageError:
-			return t.usage(env, string(err))
-		default:
-			printError(env, "Executing consumer group command failed due to "+err.Error())
-			return exitFailed
+		case errors.As(err, &u):
+			return t.usage(env, string(u))
 		}
+		printError(env, "Executing consumer group command failed due to "+err.Error())
+		return exitFailed
 	}
 	return t
 }
@@ -189,7 +190,9 @@ var groupStates = []string{"PreparingRebalance", "CompletingRebalance", "Stable"
 	"Empty", "Assigning", "Reconciling"}
 
 // groups returns the consumer groups of the cluster in order of their ids.
-func (c *groupCommand) groups(ctx context.Context, states, types []string) ([]kadm.ListedGroup, error) {
+func (c *groupCommand) groups(
+	ctx context.Context, states, types []string,
+) ([]kadm.ListedGroup, error) {
 	listed, err := c.adm.ListGroupsByType(ctx, types, states...)
 	if err != nil {
 		return nil, err

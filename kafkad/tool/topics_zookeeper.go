@@ -41,7 +41,7 @@ func newZooKeeperTopics(ctx context.Context, out io.Writer, connect string) (top
 	defer cancel()
 	if err := zk.Wait(ctx); err != nil {
 		zk.Abandon()
-		return nil, fmt.Errorf("Timed out waiting for connection to %s: %w", connect, err) //nolint:staticcheck
+		return nil, upstreamError("Timed out waiting for connection to %s: %w", connect, err)
 	}
 	return &zooKeeperTopics{zk: zk, out: out}, nil
 }
@@ -123,11 +123,10 @@ func (s *zooKeeperTopics) create(ctx context.Context, t *newTopic) error {
 	}
 	for _, other := range all {
 		if other.name == t.name {
-			return errTopicExists{fmt.Errorf("Topic '%s' already exists.", t.name)} //nolint:staticcheck
+			return errTopicExists{upstreamError("Topic '%s' already exists.", t.name)}
 		}
 		if strings.ReplaceAll(other.name, ".", "_") == strings.ReplaceAll(t.name, ".", "_") {
-			//nolint:staticcheck // upstream's text
-			return fmt.Errorf("Topic '%s' collides with existing topics: %s", t.name, other.name)
+			return upstreamError("Topic '%s' collides with existing topics: %s", t.name, other.name)
 		}
 	}
 	node := topicNode{Version: 2, Partitions: map[string][]int32{},
@@ -211,8 +210,7 @@ func assignReplicas(
 ) ([][]int32, error) {
 	n := len(brokers)
 	if replicas > n {
-		//nolint:staticcheck // upstream's text
-		return nil, fmt.Errorf("Replication factor: %d larger than available brokers: %d.",
+		return nil, upstreamError("Replication factor: %d larger than available brokers: %d.",
 			replicas, n)
 	}
 	var out [][]int32
@@ -276,16 +274,14 @@ func (s *zooKeeperTopics) addPartitions(ctx context.Context, name string, t *new
 	}
 	have := len(node.Partitions)
 	if int(t.partitions) <= have {
-		//nolint:staticcheck // upstream's text
-		return fmt.Errorf("The number of partitions for a topic can only be increased. Topic %s"+
+		return upstreamError("The number of partitions for a topic can only be increased. Topic %s"+
 			" currently has %d partitions, %d would not be an increase.", name, have, t.partitions)
 	}
 	added := t.assignment
 	if added != nil {
 		added = added[min(have, len(added)):]
 		if have+len(added) != int(t.partitions) {
-			//nolint:staticcheck // upstream's text
-			return fmt.Errorf("The replica assignment does not name %d partitions", t.partitions)
+			return upstreamError("The replica assignment does not name %d partitions", t.partitions)
 		}
 	} else {
 		brokers, err := s.brokers(ctx)
@@ -311,8 +307,7 @@ func (s *zooKeeperTopics) addPartitions(ctx context.Context, name string, t *new
 func (s *zooKeeperTopics) remove(ctx context.Context, names []string) error {
 	for _, name := range names {
 		if name == "__consumer_offsets" || name == "__transaction_state" {
-			//nolint:staticcheck // upstream's text
-			return fmt.Errorf("Topic %s is a kafka internal topic and is not allowed to be marked"+
+			return upstreamError("Topic %s is a kafka internal topic and is not allowed to be marked"+
 				" for deletion.", name)
 		}
 		_, err := s.zk.CreateRecursive(ctx, "/admin/delete_topics/"+name, nil, proto.OpenACL(),
@@ -348,8 +343,7 @@ func (s *zooKeeperTopics) describe(ctx context.Context, names []string) (*topicR
 			return nil, err
 		}
 		if !found {
-			//nolint:staticcheck // upstream's text
-			return nil, fmt.Errorf("Topic '%s' does not exist as expected", name)
+			return nil, upstreamError("Topic '%s' does not exist as expected", name)
 		}
 		var cfg configNode
 		if _, err := s.get(ctx, "/config/topics/"+name, &cfg); err != nil {
@@ -410,11 +404,16 @@ func checkTopicName(name string) error {
 	case len(name) > maxTopicName:
 		fault = fmt.Sprintf("the length of '%s' is longer than the max allowed length %d", name,
 			maxTopicName)
-	case strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != "":
+	case strings.ContainsFunc(name, illegalInTopic):
 		fault = fmt.Sprintf("'%s' contains one or more characters other than ASCII alphanumerics,"+
 			" '.', '_' and '-'", name)
 	default:
 		return nil
 	}
-	return fmt.Errorf("Topic name is invalid: %s", fault) //nolint:staticcheck // upstream's text
+	return upstreamError("Topic name is invalid: %s", fault)
+}
+
+func illegalInTopic(r rune) bool {
+	letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+	return !letter && (r < '0' || r > '9') && r != '.' && r != '_' && r != '-'
 }
