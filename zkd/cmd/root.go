@@ -16,7 +16,6 @@ import (
 // Exit codes. A bad configuration is EX_CONFIG, which keeps the service manager from restarting.
 const (
 	exitFault  = 1
-	exitUsage  = 64
 	exitConfig = 78
 )
 
