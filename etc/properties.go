@@ -30,9 +30,20 @@ func readProperties(name string, data []byte) (*File, error) {
 		if s.Key == "" {
 			return nil, &Fault{File: name, Line: i + 1, Message: "a value without a key"}
 		}
-		f.Settings = append(f.Settings, s)
+		f.put(s)
 	}
 	return f, nil
+}
+
+// put adds a setting. Keys can be equal once the blanks around them are gone; the last one wins.
+func (f *File) put(s Setting) {
+	for i := range f.Settings {
+		if f.Settings[i].Key == s.Key {
+			f.Settings[i] = s
+			return
+		}
+	}
+	f.Settings = append(f.Settings, s)
 }
 
 type position struct {
