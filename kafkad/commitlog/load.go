@@ -1,6 +1,7 @@
 package commitlog
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -51,7 +52,7 @@ func (l *Log) create() error {
 	l.nameDirty.Store(true)
 	d := l.dir
 	old, err := d.index.Has(l.key)
-	if err != nil {
+	if old = old || errors.Is(err, index.ErrDamaged); err != nil && !old {
 		return err
 	}
 	if old {
@@ -259,6 +260,12 @@ func (l *Log) loadClean() error {
 	if err != nil {
 		return err
 	}
+	if ok {
+		err = l.resume(s, &sum)
+		if ok = !errors.Is(err, index.ErrDamaged); ok && err != nil {
+			return err
+		}
+	}
 	if !ok {
 		end, err := l.rebuild(s)
 		if isCorrupt(err) {
@@ -268,8 +275,6 @@ func (l *Log) loadClean() error {
 			return err
 		}
 		l.end.Store(end)
-	} else if err := l.resume(s, &sum); err != nil {
-		return err
 	}
 	l.flushed.Store(l.End())
 	return nil

@@ -67,7 +67,8 @@ type seg struct {
 	firstTime  int64 // highest timestamp of the first batch, unknownTime before that is read
 	sinceEntry int64 // bytes since the last index entry
 	createdMs  int64
-	dirty      bool // a failed write may have left bytes behind the end
+	dirty      bool        // a failed write may have left bytes behind the end
+	partial    atomic.Bool // the database lost entries: absence of one proves nothing
 
 	// Of the others; nil until somebody needed it.
 	summary atomic.Pointer[index.Summary]

@@ -625,6 +625,63 @@ func TestStaleIndex(t *testing.T) {
 	}
 }
 
+// TestDamagedTables spoils the tables of the index while we are away: everything is found nevertheless,
+// and the second start has a good index again.
+func TestDamagedTables(t *testing.T) {
+	c := DefaultConfig()
+	c.SegmentBytes, c.IndexIntervalBytes = 20000, 0
+	path := t.TempDir()
+	d := mustOpen(t, nil, path)
+	l := mustLog(t, d, TP{"t", 0}, c)
+	for i := range int64(3000) {
+		put(t, l, 0, record.None, i, i)
+	}
+	if err := d.Close(1); err != nil {
+		t.Fatal(err)
+	}
+	mustOpen(t, nil, path).Abandon() // turns the log of the index into a table
+	tables, err := filepath.Glob(filepath.Join(path, index.FilePrefix+"*.sst"))
+	if err != nil || len(tables) == 0 {
+		t.Fatal(tables, err)
+	}
+	for _, name := range tables {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := len(b) / 4; i < len(b)/2; i += 50 {
+			b[i] ^= 0x55
+		}
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for round := range 2 {
+		d = mustOpen(t, nil, path)
+		l = mustLog(t, d, TP{"t", 0}, c)
+		if l.End() != 6000 {
+			t.Fatal(round, l.End())
+		}
+		for o := int64(0); o < 6000; o += 101 {
+			b := record.Batch(readAll(t, l, o, 1, l.End(), true))
+			if b.BaseOffset() > o || b.LastOffset() < o {
+				t.Fatalf("%d reads as %d", o, b.BaseOffset())
+			}
+			at, ok, err := l.OffsetForTime(o / 2)
+			if err != nil || !ok || at.Offset != o/2*2 {
+				t.Fatal(o, at, ok, err)
+			}
+		}
+		_, err := os.Stat(filepath.Join(path, index.FilePrefix+"damaged"))
+		if (err == nil) != (round == 0) {
+			t.Fatalf("start %d: %v", round, err)
+		}
+		if err := d.Close(1); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestConcurrentReadersAndFlushers(t *testing.T) {
 	c := DefaultConfig()
 	c.SegmentBytes, c.IndexIntervalBytes, c.RetentionBytes = 20000, 100, 100000

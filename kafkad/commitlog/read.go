@@ -198,7 +198,7 @@ func (l *Log) floor(s *seg, offset, room int64) (e index.Entry, edge int64, ok b
 			return e, 0, false, err
 		}
 		e, edge, ok, err = l.dir.index.Locate(l.key, s.Base, offset, room)
-		if errors.Is(err, index.ErrBadChunk) {
+		if errors.Is(err, index.ErrDamaged) {
 			return index.Entry{}, 0, false, l.reindex(s)
 		}
 		if err != nil {

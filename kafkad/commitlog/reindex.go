@@ -1,6 +1,8 @@
 package commitlog
 
 import (
+	"errors"
+
 	"zkafka/kafkad/index"
 	"zkafka/kafkad/record"
 
@@ -14,6 +16,9 @@ func (l *Log) summaryOf(s *seg) (index.Summary, bool, error) {
 			FirstTime: record.NoTimestamp}, true, nil
 	}
 	sum, ok, err := l.dir.index.Summary(l.key, s.Base)
+	if errors.Is(err, index.ErrDamaged) {
+		return sum, false, nil
+	}
 	if err != nil || !ok {
 		return sum, false, err
 	}
@@ -45,6 +50,7 @@ func (l *Log) rebuild(s *seg) (end int64, err error) {
 	if err := l.dir.index.DropSegment(l.key, s.Base); err != nil {
 		return 0, err
 	}
+	s.partial.Store(false)
 	s.tail.Reset(0)
 	s.sinceEntry = 0
 	s.maxTime.Store(record.NoTimestamp)
@@ -96,6 +102,7 @@ func (l *Log) reindex(s *seg) error {
 	l.rebuilding.Lock()
 	defer l.rebuilding.Unlock()
 	if s == l.active() {
+		s.partial.Store(true)
 		return l.dir.index.DropSegment(l.key, s.Base)
 	}
 	return l.rebuildSealed(s)

@@ -3,6 +3,7 @@ package commitlog
 import (
 	"errors"
 
+	"zkafka/kafkad/index"
 	"zkafka/kafkad/record"
 )
 
@@ -71,7 +72,13 @@ func (l *Log) timeFloor(s *seg, ts, limit int64) (int64, error) {
 	if err := l.ensure(s); err != nil {
 		return 0, err
 	}
+	if s.partial.Load() {
+		return 0, nil
+	}
 	from, ok, err := l.dir.index.FindTime(l.key, s.Base, ts)
+	if errors.Is(err, index.ErrDamaged) {
+		return 0, l.reindex(s)
+	}
 	if err != nil {
 		return 0, err
 	}

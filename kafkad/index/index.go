@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"sync/atomic"
 
 	"zkafka/kafkad/disk"
 
@@ -27,7 +28,10 @@ const ChunkEntries = 256
 
 // DB is an open index.
 type DB struct {
-	db *pebble.DB
+	db      *pebble.DB
+	log     *zap.Logger
+	flat    *flatFS
+	damaged atomic.Bool
 }
 
 // quiet drops pebble's chatter; its errors come back through the calls, and what is fatal to it is
@@ -48,8 +52,9 @@ func (q quiet) Fatalf(format string, args ...any) {
 // version, is removed and started afresh: rebuilt says so.
 func Open(fs disk.FS, dir string, log *zap.Logger) (d *DB, rebuilt bool, err error) {
 	flat := newFlatFS(fs, dir)
-	d, err = open(flat, log)
-	if err == nil {
+	if _, err = flat.Stat(flat.PathJoin(flat.fake, damagedName)); err == nil {
+		err = ErrDamaged
+	} else if d, err = open(flat, log); err == nil {
 		return d, false, nil
 	}
 	log.Warn("index is unreadable and will be rebuilt from the segments",
@@ -78,12 +83,15 @@ func open(flat *flatFS, log *zap.Logger) (*DB, error) {
 	}
 	opts.EventListener = &pebble.EventListener{
 		BackgroundError: func(err error) { log.Warn("index", zap.Error(err)) },
+		DataCorruption: func(i pebble.DataCorruptionInfo) { // the default ends the process
+			log.Warn("index", zap.String("path", i.Path), zap.Error(i.Details))
+		},
 	}
 	p, err := pebble.Open(flat.fake, opts)
 	if err != nil {
 		return nil, err
 	}
-	d := &DB{p}
+	d := &DB{db: p, log: log, flat: flat}
 	if err := d.checkVersion(); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -110,7 +118,7 @@ func (d *DB) get(key []byte) ([]byte, bool, error) {
 		return nil, false, nil
 	}
 	if err != nil {
-		return nil, false, err
+		return nil, false, d.wrap(err)
 	}
 	v = bytes.Clone(v)
 	return v, true, closer.Close()
@@ -126,10 +134,13 @@ func (d *DB) Close() error { return errors.Join(d.Sync(), d.db.Close()) }
 func (d *DB) Abandon() { _ = d.db.Close() }
 
 // Batch gathers writes of many logs into one.
-type Batch struct{ b *pebble.Batch }
+type Batch struct {
+	d *DB
+	b *pebble.Batch
+}
 
 // NewBatch starts a batch.
-func (d *DB) NewBatch() *Batch { return &Batch{d.db.NewBatch()} }
+func (d *DB) NewBatch() *Batch { return &Batch{d, d.db.NewBatch()} }
 
 // Commit writes the batch, unsynced.
 func (b *Batch) Commit() error { return b.b.Commit(pebble.NoSync) }
@@ -156,7 +167,7 @@ func (b *Batch) PutSummary(l Log, base int64, s Summary) error {
 // DropSegment removes all keys of a segment.
 func (b *Batch) DropSegment(l Log, base int64) error {
 	k := l.segment(base)
-	return b.b.DeleteRange(k, after(k), nil)
+	return b.d.deleteRange(b.b, k, after(k))
 }
 
 // Put stores one chunk by itself.
@@ -166,6 +177,35 @@ func (d *DB) Put(l Log, base, before int64, entries []Entry) error {
 		return err
 	}
 	return b.Commit()
+}
+
+// deleteRange removes the keys from low to high. A few are removed one by one, none cost nothing:
+// every range tombstone makes all iterators dearer, and a start after a crash would leave one for each
+// partition.
+func (d *DB) deleteRange(b *pebble.Batch, low, high []byte) (err error) {
+	const few = 32
+	it, err := d.db.NewIter(&pebble.IterOptions{LowerBound: low, UpperBound: high})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err = d.finish(it, err); errors.Is(err, ErrDamaged) {
+			err = b.DeleteRange(low, high, nil) // unseen
+		}
+	}()
+	var keys [][]byte
+	for valid := it.First(); valid; valid = it.Next() {
+		if len(keys) == few {
+			return b.DeleteRange(low, high, nil)
+		}
+		keys = append(keys, bytes.Clone(it.Key()))
+	}
+	for _, k := range keys {
+		if err := b.Delete(k, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Summary returns a segment's summary.
@@ -180,7 +220,11 @@ func (d *DB) Summary(l Log, base int64) (s Summary, ok bool, err error) {
 
 // DropLog removes all keys of a partition.
 func (d *DB) DropLog(l Log) error {
-	return d.db.DeleteRange(l, after(l), pebble.NoSync)
+	b := d.db.NewBatch()
+	if err := d.deleteRange(b, l, after(l)); err != nil {
+		return errors.Join(err, b.Close())
+	}
+	return b.Commit(pebble.NoSync)
 }
 
 // Has says whether a partition has any key.
@@ -190,15 +234,15 @@ func (d *DB) Has(l Log) (bool, error) {
 		return false, err
 	}
 	found := it.First()
-	return found, errors.Join(it.Error(), it.Close())
+	return found, d.finish(it, nil)
 }
 
 // DropFrom removes all entries of a partition at or above the offset, which lies in the segment,
 // and the summaries of the segments they were in.
 func (d *DB) DropFrom(l Log, base, offset int64) error {
 	b := d.db.NewBatch()
-	if err := b.DeleteRange(l.segment(base+1), after(l), nil); err != nil {
-		return err
+	if err := d.deleteRange(b, l.segment(base+1), after(l)); err != nil {
+		return errors.Join(err, b.Close())
 	}
 	if err := b.Delete(l.summary(base), nil); err != nil {
 		return err
@@ -215,8 +259,11 @@ func (d *DB) DropFrom(l Log, base, offset int64) error {
 			return err
 		}
 		n := sort.Search(len(entries), func(i int) bool { return entries[i].Offset >= offset })
-		return (&Batch{b}).Put(l, base, before, entries[:n])
+		return (&Batch{d, b}).Put(l, base, before, entries[:n])
 	})
+	if errors.Is(err, ErrDamaged) {
+		err = b.DeleteRange(l.segment(base), after(l), nil)
+	}
 	if err != nil {
 		return errors.Join(err, b.Close())
 	}
@@ -230,7 +277,7 @@ func (d *DB) chunks(l Log, base, from int64,
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, it.Error(), it.Close()) }()
+	defer func() { err = d.finish(it, err) }()
 	valid := it.SeekLT(l.chunk(base, from+1))
 	if !valid {
 		valid = it.First()
@@ -261,8 +308,39 @@ func (d *DB) DropSegment(l Log, base int64) error {
 	return b.Commit()
 }
 
-// ErrBadChunk is what a chunk that does not decode yields; the segment's index must be rebuilt.
-var ErrBadChunk = errors.New("index chunk is malformed")
+// ErrDamaged is what a lookup yields that meets a value or a table it cannot read. The segment's index
+// should be rebuilt; if pebble's own files are at fault the next Open starts with an empty index.
+var ErrDamaged = errors.New("index is damaged")
+
+// damagedName is the file that tells the next Open to start afresh.
+const damagedName = "damaged"
+
+// wrap turns pebble's corruption errors into ErrDamaged.
+func (d *DB) wrap(err error) error {
+	if err == nil || !pebble.IsCorruptionError(err) {
+		return err
+	}
+	if !d.damaged.Swap(true) {
+		d.log.Warn("index is damaged and will be rebuilt at the next start", zap.Error(err))
+		f, err := d.flat.Create(d.flat.PathJoin(d.flat.fake, damagedName), disk.Category)
+		if err == nil {
+			err = f.Close()
+		}
+		if err != nil {
+			d.log.Warn("mark damaged index", zap.Error(err))
+		}
+	}
+	return fmt.Errorf("%w: %w", ErrDamaged, err)
+}
+
+// finish closes an iterator; pebble repeats an iterator's error at Close.
+func (d *DB) finish(it *pebble.Iterator, err error) error {
+	closeErr := it.Close()
+	if err == nil {
+		err = closeErr
+	}
+	return d.wrap(err)
+}
 
 func read(it *pebble.Iterator, base int64) (first, before int64, entries []Entry, err error) {
 	v, err := it.ValueAndErr()
@@ -272,7 +350,7 @@ func read(it *pebble.Iterator, base int64) (first, before int64, entries []Entry
 	k := it.Key()
 	before, entries, ok := decodeChunk(v, base)
 	if !ok || len(k) < 8 {
-		return 0, 0, nil, ErrBadChunk
+		return 0, 0, nil, ErrDamaged
 	}
 	return int64(binary.BigEndian.Uint64(k[len(k)-8:])), before, entries, nil
 }
@@ -283,7 +361,7 @@ func (d *DB) FindOffset(l Log, base, offset int64) (e Entry, ok bool, err error)
 	if err != nil {
 		return e, false, err
 	}
-	defer func() { err = errors.Join(err, it.Error(), it.Close()) }()
+	defer func() { err = d.finish(it, err) }()
 	if !it.SeekLT(l.chunk(base, offset+1)) {
 		return e, false, nil
 	}
@@ -308,7 +386,7 @@ func (d *DB) Locate(l Log, base, offset, room int64) (e Entry, edge int64, ok bo
 	if err != nil {
 		return e, 0, false, err
 	}
-	defer func() { err = errors.Join(err, it.Error(), it.Close()) }()
+	defer func() { err = d.finish(it, err) }()
 	first := true
 	for valid := it.SeekLT(l.chunk(base, offset+1)); valid; valid = it.Next() {
 		v, err := it.ValueAndErr()
@@ -328,7 +406,7 @@ func (d *DB) Locate(l Log, base, offset, room int64) (e Entry, edge int64, ok bo
 			return true
 		})
 		if !good {
-			return e, 0, false, ErrBadChunk
+			return e, 0, false, ErrDamaged
 		}
 		first = false
 		if !more {
@@ -346,7 +424,7 @@ func (d *DB) FindTime(l Log, base, ts int64) (position int64, ok bool, err error
 	if err != nil {
 		return 0, false, err
 	}
-	defer func() { err = errors.Join(err, it.Error(), it.Close()) }()
+	defer func() { err = d.finish(it, err) }()
 	if !it.SeekGE(l.time(base, ts, 0)) {
 		return 0, false, nil
 	}
@@ -358,7 +436,7 @@ func (d *DB) FindTime(l Log, base, ts int64) (position int64, ok bool, err error
 	}
 	before, entries, ok := decodeChunk(v, base)
 	if !ok {
-		return 0, false, ErrBadChunk
+		return 0, false, ErrDamaged
 	}
 	i := firstAtTime(entries, ts)
 	if i == 0 {
