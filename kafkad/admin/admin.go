@@ -1,5 +1,5 @@
-// Package admin serves the broker's metrics over HTTP (/metrics, for Prometheus) and a liveness page
-// (/health), on an address of their own. Edge: the HTTP server's goroutines; everything shown is
+// Package admin serves the broker's metrics over HTTP (/metrics, for Prometheus) and a liveness
+// page (/health), on an address of their own. Edge: the HTTP server's goroutines; everything shown is
 // collected when it is asked for, from views that the broker keeps anyway; nothing is kept here.
 //
 // Names are those that upstream's MBeans have behind the usual JMX exporter, so that dashboards go
