@@ -220,13 +220,20 @@ func (h *Host) takeOffline(d *commitlog.Dir) {
 		})
 		h.announce(Leadership{TP: p.TP})
 	}
+}
+
+// report tells the daemon that a log dir is gone, or that it was the last one.
+func (h *Host) report(d *commitlog.Dir) {
 	h.mu.Lock()
 	dead := len(h.failed) == len(h.dirs.dirs)
 	err := h.failed[d]
 	h.mu.Unlock()
-	if dead && h.opts.OnFatal != nil {
+	switch {
+	case dead && h.opts.OnFatal != nil:
 		h.opts.OnFatal(fmt.Errorf("no log dir works any more, the last to fail was %s: %w",
 			d.Path(), err))
+	case !dead && h.opts.OnDirFailed != nil:
+		h.opts.OnDirFailed()
 	}
 }
 

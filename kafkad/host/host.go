@@ -40,7 +40,10 @@ type Options struct {
 	// OnFatal is called from a goroutine of the host when no log dir works any more. It must not
 	// call Close itself.
 	OnFatal func(error)
-	Now     func() time.Time // nil = time.Now
+	// OnDirFailed is called likewise when a log dir failed and others work, after its partitions
+	// answer KAFKA_STORAGE_ERROR. It must not call back into Host before it returns; may be nil.
+	OnDirFailed func()
+	Now         func() time.Time // nil = time.Now
 }
 
 // Host is the broker's set of partitions.

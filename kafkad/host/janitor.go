@@ -67,6 +67,7 @@ func (h *Host) watchFailures() {
 			return
 		case d := <-h.failures:
 			h.takeOffline(d)
+			h.report(d)
 		}
 	}
 }

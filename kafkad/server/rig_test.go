@@ -34,7 +34,9 @@ type rig struct {
 	server *server.Server
 	image  atomic.Pointer[cluster.Image]
 	fatal  chan error
-	nextID atomic.Int64
+
+	dirFailed chan struct{}
+	nextID    atomic.Int64
 }
 
 type rigOption func(*rig, *server.Options)
@@ -54,7 +56,7 @@ func withServer(f func(*server.Options)) rigOption {
 func newRig(t *testing.T, opts ...rigOption) *rig {
 	t.Helper()
 	r := &rig{t: t, cfg: config.Default(), topics: map[string]map[string]string{},
-		fatal: make(chan error, 1)}
+		fatal: make(chan error, 1), dirFailed: make(chan struct{}, 1)}
 	so := server.Options{Listeners: []server.Listener{{Name: "PLAINTEXT", Address: "127.0.0.1:0"}}}
 	for _, o := range opts {
 		o(r, &so)
@@ -78,6 +80,7 @@ func (r *rig) start(so server.Options) {
 		NodeID: 1, ClusterID: "cluster", Config: r.cfg,
 		TopicConfig: func(topic string) map[string]string { return r.topics[topic] },
 		OnFatal:     func(err error) { r.fatal <- err },
+		OnDirFailed: func() { r.dirFailed <- struct{}{} },
 	})
 	if err != nil {
 		r.t.Fatal(err)

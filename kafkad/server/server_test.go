@@ -545,9 +545,11 @@ func TestDiskFailure(t *testing.T) {
 		t.Fatalf("%d of 4 partitions failed with one of two dirs", failed)
 	}
 	select {
+	case <-r.dirFailed:
 	case err := <-r.fatal:
 		t.Fatalf("one dir still works, but: %v", err)
-	default:
+	case <-time.After(20 * time.Second):
+		t.Error("nobody was told that a dir is gone")
 	}
 	broken("/a", "/b")
 	for p := int32(0); p < 4; p++ {
