@@ -1,6 +1,6 @@
 // Package admin serves the broker's metrics over HTTP (/metrics, for Prometheus) and a liveness
-// page (/health), on an address of their own. Edge: the HTTP server's goroutines; everything shown is
-// collected when it is asked for, from views that the broker keeps anyway; nothing is kept here.
+// page (/health), on an address of their own. Edge: the HTTP server's goroutines. Everything shown
+// is collected when it is asked for, from views that the broker keeps anyway.
 //
 // Names are those that upstream's MBeans have behind the usual JMX exporter, so that dashboards go
 // on working. What has no counterpart there begins with kafkad_.
