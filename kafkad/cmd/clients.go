@@ -1,6 +1,8 @@
 package cmd
 
 import (
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"zkafka/kafkad/tool"
@@ -43,6 +45,21 @@ func clientTool(t *tool.Tool) *cobra.Command {
 			}
 			return nil
 		},
+	}
+	// cobra completes no options of commands that read theirs themselves.
+	c.ValidArgsFunction = func(
+		_ *cobra.Command, _ []string, word string,
+	) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if !strings.HasPrefix(word, "-") {
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		var out []cobra.Completion
+		for _, o := range t.Options() {
+			if strings.HasPrefix("--"+o.Name, word) {
+				out = append(out, cobra.CompletionWithDesc("--"+o.Name, o.Help))
+			}
+		}
+		return out, cobra.ShellCompDirectiveNoFileComp
 	}
 	for _, o := range t.Options() {
 		switch {

@@ -144,11 +144,15 @@ func (c *Coordinator) shard(partition int32, create bool) *shard {
 // PartitionFor returns the partition of __consumer_offsets that a group lives in: the hash that
 // Java gives the group's name in UTF-16, modulo the number of partitions.
 func (c *Coordinator) PartitionFor(groupID string) int32 {
-	n := c.opts.Partitions()
+	return PartitionOf(groupID, c.opts.Partitions())
+}
+
+// PartitionOf is PartitionFor for a topic of n partitions.
+func PartitionOf(key string, n int32) int32 {
 	if n <= 0 {
 		return 0
 	}
-	return hash(groupID) % n
+	return hash(key) % n
 }
 
 func hash(s string) int32 {

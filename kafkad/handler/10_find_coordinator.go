@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"zkafka/kafkad/cluster"
+	"zkafka/kafkad/coordinator"
 	"zkafka/kafkad/errcode"
 )
 
@@ -71,8 +72,7 @@ func (h *Handlers) findCoordinator(
 	switch kind {
 	case coordinatorGroup:
 	case coordinatorTxn:
-		// Transactions are not served: no partition of __transaction_state has a coordinator.
-		return noNode, errcode.CoordinatorNotAvailable
+		return h.findTxnCoordinator(c, key)
 	case coordinatorShare:
 		if c.Header.Version < 6 {
 			return noNode, errcode.InvalidRequest
@@ -86,7 +86,28 @@ func (h *Handlers) findCoordinator(
 		h.createOffsetsTopic(ctx)
 		return noNode, errcode.CoordinatorNotAvailable
 	}
-	p := image.Partition(cluster.OffsetsTopic, h.Groups.Coordinator.PartitionFor(key))
+	return leaderNode(image, c, image.Partition(
+		cluster.OffsetsTopic, h.Groups.Coordinator.PartitionFor(key)))
+}
+
+// findTxnCoordinator points to other brokers that lead partitions of __transaction_state. This
+// broker serves no transactions; it says so with an error that ends clients, because they would
+// ask for ever if it were told that the coordinator is not available yet.
+func (h *Handlers) findTxnCoordinator(c *Conn, key string) (node, errcode.Code) {
+	image := h.Store.Image()
+	topic := image.Topic(cluster.TransactionsTopic)
+	if topic == nil {
+		return noNode, errcode.UnsupportedVersion
+	}
+	p := topic.Partition(coordinator.PartitionOf(key, int32(len(topic.Partitions))))
+	if p != nil && p.Leader == h.NodeID {
+		return noNode, errcode.UnsupportedVersion
+	}
+	return leaderNode(image, c, p)
+}
+
+// leaderNode is the leader of a partition as the client sees it on its listener.
+func leaderNode(image *cluster.Image, c *Conn, p *cluster.Partition) (node, errcode.Code) {
 	if p == nil || p.Leader == cluster.NoLeader {
 		return noNode, errcode.CoordinatorNotAvailable
 	}

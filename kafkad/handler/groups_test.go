@@ -404,3 +404,30 @@ func (s *groupScript) leave(v int16, g, member string) {
 	r.MemberID, r.Members[0].MemberID = member, member
 	s.call("leave", v, r)
 }
+
+// Who asks for a transaction coordinator is sent to another broker if one leads the partition, and
+// else told for good that there is none.
+func TestFindTxnCoordinator(t *testing.T) {
+	image := cluster.NewImage("cluster")
+	image.Brokers = []cluster.Broker{
+		{ID: 1, Endpoints: []cluster.Endpoint{{Listener: "PLAINTEXT", Host: "a", Port: 1}}},
+		{ID: 2, Endpoints: []cluster.Endpoint{{Listener: "PLAINTEXT", Host: "b", Port: 2}}},
+	}
+	h := &Handlers{NodeID: 1, Store: imageStore{image}}
+	c := &Conn{Listener: "PLAINTEXT"}
+	if _, code := h.findCoordinator(context.Background(), c, coordinatorTxn, "id"); code !=
+		errcode.UnsupportedVersion {
+		t.Errorf("without the topic: %v", code)
+	}
+	topic := &cluster.Topic{Name: cluster.TransactionsTopic}
+	image.Topics[topic.Name] = topic
+	for leader, want := range map[int32]errcode.Code{
+		1: errcode.UnsupportedVersion, 2: errcode.None, -1: errcode.CoordinatorNotAvailable,
+	} {
+		topic.Partitions = []cluster.Partition{{Leader: leader}}
+		n, code := h.findCoordinator(context.Background(), c, coordinatorTxn, "id")
+		if code != want || code == errcode.None && (n.id != 2 || n.Host != "b") {
+			t.Errorf("with leader %d: %v, %v", leader, n, code)
+		}
+	}
+}

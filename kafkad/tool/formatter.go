@@ -174,7 +174,7 @@ func (f *defaultFormatter) writeHeaders(w *bufio.Writer, headers []kgo.RecordHea
 		if i > 0 {
 			fmt.Fprint(w, f.headersSeparator)
 		}
-		fmt.Fprint(w, headers[i].Key + ":")
+		fmt.Fprint(w, headers[i].Key+":")
 		if err := f.field(w, headers[i].Value, f.headersText); err != nil {
 			return err
 		}
