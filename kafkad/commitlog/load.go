@@ -103,7 +103,7 @@ func (l *Log) scanDir() ([]*seg, error) {
 	if names, err = l.finishSwap(names); err != nil {
 		return nil, err
 	}
-	bases := map[int64]bool{}
+	bases := map[int64]*seg{}
 	var segs []*seg
 	for _, name := range names {
 		base, ok := segment.ParseName(name, segment.LogSuffix)
@@ -114,9 +114,9 @@ func (l *Log) scanDir() ([]*seg, error) {
 		if err != nil {
 			return nil, err
 		}
-		bases[base] = true
 		s := l.newSeg(segment.Open(l.fs, l.path, base, info.Size()))
 		s.createdMs = info.ModTime().UnixMilli()
+		bases[base] = s
 		segs = append(segs, s)
 	}
 	slices.SortFunc(segs, func(a, b *seg) int { return compareInt64(a.Base, b.Base) })
@@ -143,7 +143,7 @@ func compareInt64(a, b int64) int {
 var indexSuffixes = []string{".index", ".timeindex", ".txnindex"}
 
 // sort deals with a file that is no segment.
-func (l *Log) sort(name string, bases map[int64]bool) error {
+func (l *Log) sort(name string, bases map[int64]*seg) error {
 	path := l.fs.PathJoin(l.path, name)
 	for _, suffix := range []string{segment.DeletedSuffix, ".cleaned", ".swap", ".tmp"} {
 		if strings.HasSuffix(name, suffix) {
@@ -151,7 +151,11 @@ func (l *Log) sort(name string, bases map[int64]bool) error {
 		}
 	}
 	for _, suffix := range indexSuffixes {
-		if base, ok := segment.ParseName(name, suffix); ok && !bases[base] {
+		if base, ok := segment.ParseName(name, suffix); ok {
+			if s := bases[base]; s != nil {
+				s.foreign = true
+				return nil
+			}
 			return l.fs.Remove(path)
 		}
 	}

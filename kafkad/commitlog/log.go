@@ -67,6 +67,7 @@ type seg struct {
 	firstTime  int64 // highest timestamp of the first batch, unknownTime before that is read
 	sinceEntry int64 // bytes since the last index entry
 	createdMs  int64
+	foreign    bool        // index files of an Apache broker lie beside it
 	dirty      bool        // a failed write may have left bytes behind the end
 	partial    atomic.Bool // the database lost entries: absence of one proves nothing
 
@@ -188,6 +189,13 @@ func (l *Log) Append(b []byte, nowMs int64) error {
 			return storage("roll", err)
 		}
 		s = l.active()
+	}
+	if s.foreign {
+		// Its time index would say that nothing newer is there: retention would delete too early.
+		if err := l.dropIndexFiles(s.Base); err != nil {
+			return storage("remove index files", err)
+		}
+		s.foreign = false
 	}
 	if err := s.Write(b); err != nil {
 		s.dirty = true

@@ -115,6 +115,12 @@ func TestApacheDirectory(t *testing.T) {
 			t.Fatal(open, txn.End())
 		}
 		put(t, l, 1, record.None, 5)
+		for base, want := range map[string]bool{"3": true, "6": false} { // written to: out of date
+			name := strings.Repeat("0", 19) + base + ".timeindex"
+			if _, err := os.Stat(filepath.Join(path, "rolled-0", name)); (err == nil) != want {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
 		if err := d.Close(-1); err != nil {
 			t.Fatal(err)
 		}
