@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -43,9 +44,14 @@ type broker struct {
 	server *server.Server
 	groups *coordinator.Coordinator
 	admin  *admin.Admin
+
+	life    context.Context // ends when stop begins
+	end     context.CancelFunc
+	reports sync.WaitGroup // of failed log directories to the controller
 }
 
 func (b *broker) start(ctx context.Context) error {
+	b.life, b.end = context.WithCancel(context.Background())
 	dirs, err := b.lock(ctx)
 	if err != nil {
 		return err
@@ -57,7 +63,7 @@ func (b *broker) start(ctx context.Context) error {
 	b.host, err = host.Open(ctx, dirs, host.Options{
 		NodeID: b.id, ClusterID: b.store.ClusterID(), BrokerEpoch: b.store.BrokerEpoch,
 		Config: b.cfg, TopicConfig: b.store.TopicConfig,
-		Log: b.log, OnStatus: b.status, OnFatal: b.fatal,
+		Log: b.log, OnStatus: b.status, OnFatal: b.fatal, OnDirFailed: b.dirFailed,
 	})
 	if err != nil {
 		return err
@@ -143,6 +149,16 @@ func (b *broker) connect(ctx context.Context, dirs *host.DirSet) (err error) {
 	}
 	b.store.SetBrokerID(b.id)
 	return nil
+}
+
+// dirFailed tells the controller that replicas of this broker are gone, so that others lead. The
+// controller's orders come back to the host, which waits for this call: hence the goroutine.
+func (b *broker) dirFailed() {
+	b.reports.Go(func() {
+		if err := b.store.LogDirFailed(b.life); err != nil && b.life.Err() == nil {
+			b.log.Error("the controller does not know of the failed log directory", zap.Error(err))
+		}
+	})
 }
 
 func (b *broker) storeStatus(s metastore.Status) {
@@ -266,6 +282,9 @@ func (b *broker) alive(ctx context.Context) error { return b.host.Alive(ctx) }
 // registration goes last so that the controller never sees a broker that is gone but listed.
 func (b *broker) stop(ctx context.Context) error {
 	var errs []error
+	if b.end != nil {
+		b.end()
+	}
 	if b.admin != nil {
 		errs = append(errs, b.admin.Close())
 	}
@@ -279,6 +298,7 @@ func (b *broker) stop(ctx context.Context) error {
 		b.status("flushing the logs")
 		errs = append(errs, b.host.Close())
 	}
+	b.reports.Wait() // the host is closed: there will be no more
 	if b.store != nil {
 		errs = append(errs, b.store.Close(ctx))
 	}
