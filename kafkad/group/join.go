@@ -240,6 +240,7 @@ func (m *Machine) staticStored(now int64, g *classic, mb *member, old *member, r
 		answer.Leader, answer.Members = r.oldLeader, nil
 	}
 	m.answerJoin(g, mb, answer)
+	m.heard(now, mb) // its alarm may have passed while the append took its time
 }
 
 func (m *Machine) maybeRebalance(now int64, g *classic, why string) {
