@@ -188,7 +188,9 @@ func (w *Walk) tail() {
 	w.seal()
 	d := w.t.lastDigest
 	if d.Zxid == 0 || w.t.awaited != nil {
-		d = ZxidDigest{} // upstream's form of "not known"
+		// Upstream's form of "not known". The version matters: below 2 its reader expects a text
+		// for the digest and fails.
+		d = ZxidDigest{Version: proto.DigestVersion}
 	}
 	at := len(w.w.B)
 	w.w.Int64(d.Zxid)
