@@ -137,6 +137,9 @@ func (s *zooKeeperTopics) create(ctx context.Context, t *newTopic) error {
 		if err != nil {
 			return err
 		}
+		if brokers, err = withRacks(brokers, t.ignoreRacks); err != nil {
+			return err
+		}
 		assignment, err = assignReplicas(brokers, int(t.partitions), int(t.replicationFactor), 0,
 			rand.N(max(1, len(brokers))), rand.N(max(1, len(brokers))))
 		if err != nil {
@@ -187,31 +190,78 @@ func (s *zooKeeperTopics) writeConfig(ctx context.Context, topic string, t *newT
 	return s.put(ctx, path, &node)
 }
 
-// brokers returns the ids of the live brokers in order.
-func (s *zooKeeperTopics) brokers(ctx context.Context) ([]int32, error) {
+// rackedBroker is a live broker; rack is empty if it has none.
+type rackedBroker struct {
+	id   int32
+	rack string
+}
+
+// brokers returns the live brokers in order of their ids.
+func (s *zooKeeperTopics) brokers(ctx context.Context) ([]rackedBroker, error) {
 	names, err := s.children(ctx, "/brokers/ids")
 	if err != nil {
 		return nil, err
 	}
-	var ids []int32
+	var out []rackedBroker
 	for _, n := range names {
-		if id, err := strconv.ParseInt(n, 10, 32); err == nil {
-			ids = append(ids, int32(id))
+		id, err := strconv.ParseInt(n, 10, 32)
+		if err != nil {
+			continue
+		}
+		var node struct {
+			Rack string `json:"rack"`
+		}
+		if found, err := s.get(ctx, "/brokers/ids/"+n, &node); err != nil {
+			return nil, err
+		} else if found {
+			out = append(out, rackedBroker{int32(id), node.Rack})
 		}
 	}
-	slices.Sort(ids)
-	return ids, nil
+	slices.SortFunc(out, func(a, b rackedBroker) int { return int(a.id - b.id) })
+	return out, nil
 }
 
-// assignReplicas spreads replicas over brokers as Kafka does without racks: first replicas go
-// round the brokers from start, the others follow at a distance that grows with each round.
+// withRacks returns the brokers as assignReplicas takes them: without racks if nobody has one or
+// they are to be ignored, else in the order in which racks take turns.
+func withRacks(brokers []rackedBroker, ignore bool) ([]rackedBroker, error) {
+	byRack := map[string][]rackedBroker{}
+	for _, b := range brokers {
+		if ignore {
+			b.rack = ""
+		}
+		byRack[b.rack] = append(byRack[b.rack], b)
+	}
+	if _, some := byRack[""]; some && len(byRack) > 1 {
+		return nil, upstreamError("Not all brokers have rack information. Add" +
+			" --disable-rack-aware in command line to make replica assignment without rack" +
+			" information.")
+	}
+	racks := slices.Sorted(maps.Keys(byRack))
+	var out []rackedBroker
+	for round := 0; len(out) < len(brokers); round++ {
+		for _, r := range racks {
+			if round < len(byRack[r]) {
+				out = append(out, byRack[r][round])
+			}
+		}
+	}
+	return out, nil
+}
+
+// assignReplicas spreads replicas over brokers as Kafka does: first replicas go round the
+// brokers from start, the others follow at a distance that grows with each round. A broker is
+// passed over while there are racks without replica, or its own has one already.
 func assignReplicas(
-	brokers []int32, partitions, replicas, from, start, shift int,
+	brokers []rackedBroker, partitions, replicas, from, start, shift int,
 ) ([][]int32, error) {
 	n := len(brokers)
 	if replicas > n {
 		return nil, upstreamError("Replication factor: %d larger than available brokers: %d.",
 			replicas, n)
+	}
+	racks := map[string]bool{}
+	for _, b := range brokers {
+		racks[b.rack] = true
 	}
 	var out [][]int32
 	for p := from; p < from+partitions; p++ {
@@ -219,9 +269,15 @@ func assignReplicas(
 			shift++
 		}
 		first := (p + start) % n
-		list := []int32{brokers[first]}
-		for r := range replicas - 1 {
-			list = append(list, brokers[(first+1+(shift+r)%(n-1))%n])
+		list := []int32{brokers[first].id}
+		used := map[string]bool{brokers[first].rack: true}
+		for k := 0; len(list) < replicas; k++ {
+			b := brokers[(first+1+(shift*len(racks)+k)%(n-1))%n]
+			if used[b.rack] && len(used) < len(racks) || slices.Contains(list, b.id) {
+				continue
+			}
+			used[b.rack] = true
+			list = append(list, b.id)
 		}
 		out = append(out, list)
 	}
@@ -292,7 +348,12 @@ func (s *zooKeeperTopics) addPartitions(ctx context.Context, name string, t *new
 		if len(first) == 0 {
 			return fmt.Errorf("znode of topic %s has no replicas of partition 0", name)
 		}
-		start := max(0, slices.IndexFunc(brokers, func(b int32) bool { return b >= first[0] }))
+		if brokers, err = withRacks(brokers, t.ignoreRacks); err != nil {
+			return err
+		}
+		start := max(0, slices.IndexFunc(brokers, func(b rackedBroker) bool {
+			return b.id >= first[0]
+		}))
 		added, err = assignReplicas(brokers, int(t.partitions)-have, len(first), have, start, start)
 		if err != nil {
 			return err
@@ -328,9 +389,12 @@ func (s *zooKeeperTopics) remove(ctx context.Context, names []string) error {
 
 func (s *zooKeeperTopics) describe(ctx context.Context, names []string) (*topicReport, error) {
 	r := &topicReport{}
-	var err error
-	if r.live, err = s.brokers(ctx); err != nil {
+	live, err := s.brokers(ctx)
+	if err != nil {
 		return nil, err
+	}
+	for _, b := range live {
+		r.live = append(r.live, b.id)
 	}
 	doomed, err := s.children(ctx, "/admin/delete_topics")
 	if err != nil {
