@@ -285,7 +285,7 @@ func (l *Log) mustRoll(s *seg, size, last, maxTime, nowMs int64) (bool, error) {
 	}
 	limit := c.SegmentMs
 	if c.SegmentJitterMs > 0 {
-		limit -= l.jitter % min(c.SegmentJitterMs, c.SegmentMs)
+		limit -= l.jitter % max(min(c.SegmentJitterMs, c.SegmentMs), 1)
 	}
 	if s.firstTime == unknownTime {
 		_, m, ok, err := s.Find(0, s.Size(), s.Base)

@@ -182,65 +182,96 @@ func (c *checker) records(b []byte) error {
 	return c.verdict()
 }
 
-// plain does it for the common case, an uncompressed v2 batch, without allocating.
+// plain does it for the common case, an uncompressed v2 batch, without allocating. It runs for every
+// record that a broker takes in.
 func (c *checker) plain(b Batch) error {
-	body := b[HeaderSize:]
 	count, base := b.Count(), b.BaseTimestamp()
+	rules := c.rules.Compacted || limited(c.rules.BeforeMaxMs) || limited(c.rules.AfterMaxMs)
+	at := HeaderSize
 	for i := int32(0); i < count; i++ {
-		size, n := varint32(body)
-		if n == 0 || size < 0 || int(size) > len(body)-n {
-			return errorf(InvalidRecord, "record %d of %d bytes, %d left", i, size, len(body)-n)
+		size, n := zigzag(b, at)
+		if n == 0 || size < 0 || size > int64(len(b)-n) {
+			return errorf(InvalidRecord, "record %d of %d bytes, %d left", i, size, len(b)-at)
 		}
-		rec := body[n : n+int(size)]
-		body = body[n+int(size):]
-		timeDelta, offsetDelta, key, ok := skim(rec)
+		at = n + int(size)
+		timeDelta, offsetDelta, key, ok := skim(b[:at], n)
 		if !ok {
 			return errorf(InvalidRecord, "record %d is malformed", i)
 		}
-		c.gaps = c.gaps || offsetDelta != i
-		c.record(key, base+timeDelta)
+		c.gaps = c.gaps || offsetDelta != int64(i)
+		if rules {
+			c.record(key, base+timeDelta)
+		}
 	}
-	if len(body) != 0 {
-		return errorf(InvalidRecord, "%d bytes after the last record", len(body))
+	if at != len(b) {
+		return errorf(InvalidRecord, "%d bytes after the last record", len(b)-at)
 	}
 	return c.verdict()
 }
 
-// skim checks the structure of one v2 record.
-func skim(b []byte) (timeDelta int64, offsetDelta int32, hasKey, ok bool) {
-	if len(b) < 1 {
-		return 0, 0, false, false
+// zigzag reads a varint at the index and returns the index behind it, 0 if there is none.
+func zigzag(b []byte, at int) (v int64, next int) {
+	if at < len(b) && b[at] < 0x80 {
+		u := uint64(b[at])
+		return int64(u>>1) ^ -int64(u&1), at + 1
 	}
-	timeDelta, n := binary.Varint(b[1:])
+	return longZigzag(b, at)
+}
+
+func longZigzag(b []byte, at int) (v int64, next int) {
+	if at+1 < len(b) && b[at+1] < 0x80 {
+		u := uint64(b[at]&0x7f) | uint64(b[at+1])<<7
+		return int64(u>>1) ^ -int64(u&1), at + 2
+	}
+	v, n := binary.Varint(b[min(at, len(b)):])
 	if n <= 0 {
+		return 0, 0
+	}
+	return v, at + n
+}
+
+// skip passes over a length-prefixed byte string that must end within b.
+func skip(b []byte, at int) (present bool, next int) {
+	size, n := zigzag(b, at)
+	if n == 0 || size < -1 || size > int64(len(b)-n) {
+		return false, 0
+	}
+	if size == -1 {
+		return false, n
+	}
+	return true, n + int(size)
+}
+
+// skim checks the structure of the v2 record that lies from the index to the end of b.
+func skim(b []byte, at int) (timeDelta, offsetDelta int64, hasKey, ok bool) {
+	timeDelta, at = zigzag(b, at+1) // behind the unused attributes
+	if at == 0 {
 		return 0, 0, false, false
 	}
-	b = b[1+n:]
-	offsetDelta, n = varint32(b)
-	if n == 0 {
+	offsetDelta, at = zigzag(b, at)
+	if at == 0 {
 		return 0, 0, false, false
 	}
-	key, b, ok := field(b[n:])
-	if !ok {
+	if hasKey, at = skip(b, at); at == 0 {
 		return 0, 0, false, false
 	}
-	if _, b, ok = field(b); !ok {
+	if _, at = skip(b, at); at == 0 {
 		return 0, 0, false, false
 	}
-	headers, n := varint32(b)
-	if n == 0 || headers < 0 {
+	headers, at := zigzag(b, at)
+	if at == 0 || headers < 0 {
 		return 0, 0, false, false
 	}
-	for b = b[n:]; headers > 0; headers-- {
-		name, rest, ok := field(b)
-		if !ok || name == nil {
+	for ; headers > 0; headers-- {
+		var named bool
+		if named, at = skip(b, at); !named {
 			return 0, 0, false, false
 		}
-		if _, b, ok = field(rest); !ok {
+		if _, at = skip(b, at); at == 0 {
 			return 0, 0, false, false
 		}
 	}
-	return timeDelta, offsetDelta, key != nil, len(b) == 0
+	return timeDelta, offsetDelta, hasKey, at == len(b)
 }
 
 // record applies the rules to the next record and collects what it breaks.

@@ -469,6 +469,11 @@ func FuzzCheck(f *testing.F) {
 			if _, err := Verify(set.Batch); err != nil {
 				t.Fatalf("accepted, but: %v", err)
 			}
+			n := int32(0)
+			err = Each(set.Batch, func(*Meta, *Record) error { n++; return nil })
+			if set.Batch.Codec() == None && (err != nil || n != set.Batch.Count()) {
+				t.Fatalf("accepted, but reads as %d records of %d: %v", n, set.Batch.Count(), err)
+			}
 		}
 	})
 }
