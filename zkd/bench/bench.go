@@ -41,7 +41,8 @@ type Spec struct {
 	Ops      int // of all connections together
 	Size     int // bytes of data; 1024 when 0
 	Nodes    int // nodes per connection that Set and Get go through; 128 when 0
-	// Root is a path that does not exist; the run creates it and leaves it there.
+	// Root is a path that does not exist; the run creates it and in the end removes it, so that
+	// what a server holds does not grow from run to run.
 	Root string
 	// PID is the server's process, whose CPU time is measured; 0 for none.
 	PID int
@@ -104,7 +105,25 @@ func Run(ctx context.Context, addr string, spec Spec) (Result, error) {
 			return Result{}, err
 		}
 	}
-	return measure(conns, &spec)
+	res, err := measure(conns, &spec)
+	if err != nil {
+		return res, err
+	}
+	return res, clean(conns, &spec)
+}
+
+// clean removes what the run created.
+func clean(conns []*conn, spec *Spec) error {
+	var wg sync.WaitGroup
+	errs := make([]error, len(conns))
+	for i, c := range conns {
+		wg.Go(func() { errs[i] = c.clean(spec) })
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return conns[0].call(proto.OpDelete, &proto.DeleteRequest{Path: spec.Root, Version: -1})
 }
 
 func measure(conns []*conn, spec *Spec) (Result, error) {
@@ -147,6 +166,9 @@ type conn struct {
 	next  func(dst []byte, xid int32) []byte // appends the next request
 	frame []byte
 	done  int
+
+	prefix string // of the paths that the connection created
+	dir    string // that holds them, if it is the connection's own
 
 	sent      []time.Time // when the requests on their way were written; a ring
 	latencies []time.Duration
@@ -265,9 +287,10 @@ func (c *conn) prepare(spec *Spec, i int) error {
 		if err := c.create(dir, nil); err != nil {
 			return err
 		}
+		c.dir, c.prefix = dir, dir+"/"
 		c.next = patched(proto.OpCreate, &proto.CreateRequest{
-			Path: dir + "/0000000000", Data: data, ACL: proto.OpenACL(),
-		}, 12+len(dir)+1, 1<<31-1)
+			Path: c.prefix + "0000000000", Data: data, ACL: proto.OpenACL(),
+		}, 12+len(c.prefix), 1<<31-1)
 		return nil
 	}
 	prefix := fmt.Sprintf("%s/n%d-", spec.Root, i)
@@ -276,6 +299,7 @@ func (c *conn) prepare(spec *Spec, i int) error {
 			return err
 		}
 	}
+	c.prefix = prefix
 	path := prefix + "0000000000"
 	at := 12 + len(prefix)
 	switch spec.Kind {
@@ -288,6 +312,23 @@ func (c *conn) prepare(spec *Spec, i int) error {
 		return fmt.Errorf("no load of kind %q", spec.Kind)
 	}
 	return nil
+}
+
+// clean removes the nodes that the connection created.
+func (c *conn) clean(spec *Spec) error {
+	n := spec.Nodes
+	if spec.Kind == Create {
+		n = c.done
+	}
+	c.next = patched(proto.OpDelete,
+		&proto.DeleteRequest{Path: c.prefix + "0000000000", Version: -1}, 12+len(c.prefix), n)
+	if err := c.pump(n, spec.InFlight); err != nil {
+		return err
+	}
+	if c.dir == "" {
+		return nil
+	}
+	return c.call(proto.OpDelete, &proto.DeleteRequest{Path: c.dir, Version: -1})
 }
 
 // patched returns a function that appends copies of one request, with ten digits at offset at of

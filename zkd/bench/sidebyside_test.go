@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	ops     = flag.Int("ops", 200_000, "operations of a run")
+	ops     = flag.Int("ops", 100_000, "operations of a run")
 	rounds  = flag.Int("rounds", 3, "measured rounds, of which the median counts")
 	warmups = flag.Int("warmups", 2, "rounds before them; a JVM needs two")
 )
@@ -67,7 +67,9 @@ func TestSideBySide(t *testing.T) {
 			return exec.Command(filepath.Join(bin, "zkd"), "serve", "--config", c)
 		}},
 		{name: "apache", command: func(c string) *exec.Cmd {
-			return exec.Command(filepath.Join(root, ".ci/peers/peer"), "zk", "zookeeper-3.9.4", c)
+			cmd := exec.Command(filepath.Join(root, ".ci/peers/peer"), "zk", "zookeeper-3.9.4", c)
+			cmd.Env = append(os.Environ(), "PEER_JVM=-Xmx1000m") // zkServer.sh's own default
+			return cmd
 		}},
 	}
 	for _, c := range both {
@@ -124,6 +126,8 @@ func (c *contender) start(t *testing.T) {
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	process := c.cmd.Process
+	t.Cleanup(func() { _ = process.Kill() }) // gone already unless the test failed
 	for time.Since(begin) < time.Minute {
 		if serves(c.addr) {
 			c.got["start-up, empty"] = append(c.got["start-up, empty"], time.Since(begin).Seconds())
