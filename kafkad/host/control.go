@@ -186,7 +186,7 @@ func (h *Host) stopReplica(p *Partition, sp *cluster.StopPartition) errcode.Code
 		return errcode.FencedLeaderEpoch
 	}
 	code := errcode.None
-	p.own(func() {
+	p.ownAtDisk(func() {
 		p.machine.Stop()
 		p.publish()
 		if !sp.Delete {

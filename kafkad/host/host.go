@@ -66,7 +66,6 @@ type Host struct {
 
 	mu     sync.Mutex
 	failed map[*commitlog.Dir]error
-	round  chan struct{} // closed when the round of Alive under way ends; nil = none
 
 	enter  sync.RWMutex // held by requests in flight; Close takes it
 	closed bool
@@ -163,38 +162,31 @@ func (h *Host) Close() error {
 	return errors.Join(errs...)
 }
 
-// Alive shows that no partition hangs: it becomes owner of each in turn. A host that is closing counts
-// as alive. At most one such round is under way; a call during one waits for that.
+// Alive shows that no partition hangs: each lets itself be owned in turn, or is at its disk, whose
+// slowness is no reason to kill a broker. A host that is closing counts as alive.
 func (h *Host) Alive(ctx context.Context) error {
-	h.mu.Lock()
-	if h.stopping() {
-		h.mu.Unlock()
-		return nil
+	for _, p := range h.all() {
+		if err := p.answers(ctx); err != nil {
+			return err
+		}
 	}
-	round := h.round
-	if round == nil {
-		round = make(chan struct{})
-		h.round = round
-		h.janitors.Go(func() {
-			for _, p := range h.all() {
-				if h.stopping() {
-					break
-				}
-				p.own(func() {})
-			}
-			h.mu.Lock()
-			h.round = nil
-			h.mu.Unlock()
-			close(round)
-		})
+	return nil
+}
+
+// answers waits until the partition could be owned, or is seen at its disk.
+func (p *Partition) answers(ctx context.Context) error {
+	for !p.mu.TryLock() {
+		if p.atDisk.Load() {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s is stuck: %w", p.TP, ctx.Err())
+		case <-time.After(time.Millisecond):
+		}
 	}
-	h.mu.Unlock()
-	select {
-	case <-round:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("a partition is stuck: %w", ctx.Err())
-	}
+	p.mu.Unlock()
+	return nil
 }
 
 func (h *Host) nowMillis() int64 { return h.opts.Now().UnixMilli() }

@@ -268,6 +268,28 @@ func TestControlEpochs(t *testing.T) {
 	}
 }
 
+// The watchdog's question: an owner that hangs is found, one that waits for the disk is not blamed.
+func TestAlive(t *testing.T) {
+	h := open(t, disk.NewMem(), nil)
+	lead(t, h, state("t", 0, 0, 1))
+	p := h.lookup(TP{Topic: "t"})
+	short, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+	defer cancel()
+	p.own(func() {
+		if err := h.Alive(short); err == nil {
+			t.Error("an owner that hangs was not found")
+		}
+	})
+	p.ownAtDisk(func() {
+		if err := h.Alive(short); err != nil {
+			t.Errorf("at the disk: %v", err)
+		}
+	})
+	if err := h.Alive(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestSettingsFollowTheCluster(t *testing.T) {
 	h := open(t, disk.NewMem(), map[string]string{"max.message.bytes": "111"})
 	lead(t, h, state("t", 0, 0, 1))

@@ -78,7 +78,7 @@ func (h *Host) retain(now time.Time) {
 		if h.stopping() {
 			return
 		}
-		p.own(func() {
+		p.ownAtDisk(func() {
 			n, err := p.log.Retain(now.UnixMilli(), p.machine.HighWatermark())
 			if err != nil {
 				p.writeError(err)

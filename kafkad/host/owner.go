@@ -26,6 +26,15 @@ func (p *Partition) own(f func()) {
 	f()
 }
 
+// ownAtDisk is own for an f that may wait for the disk.
+func (p *Partition) ownAtDisk(f func()) {
+	p.own(func() {
+		p.atDisk.Store(true)
+		defer p.atDisk.Store(false)
+		f()
+	})
+}
+
 // append writes an item's batches and completes it, or leaves it waiting in the machine.
 func (p *Partition) append(q *Produce, it *Item) {
 	p.mu.Lock()
@@ -52,7 +61,10 @@ func (p *Partition) append(q *Produce, it *Item) {
 		it.AppendTime = now
 	}
 	it.assign(d.Base, d.Epoch)
-	if err := p.log.Append(it.Batches, now); err != nil {
+	p.atDisk.Store(true)
+	err := p.log.Append(it.Batches, now)
+	p.atDisk.Store(false)
+	if err != nil {
 		it.Err = p.writeError(err)
 		p.finish(it)
 		return

@@ -29,6 +29,7 @@ type Partition struct {
 	complete    func(partition.Completion) // p.completed as a value, made once
 	flushQueued bool                       // in the flushers' queue or being flushed
 
+	atDisk   atomic.Bool // the owner is in a call that may wait for the disk
 	settings atomic.Pointer[Settings]
 	role     atomic.Uint64 // partition.Role in the upper half, leader epoch in the lower
 	leader   atomic.Int32
