@@ -304,5 +304,5 @@ func (c *conn) abandon() {
 	c.finished = true
 	c.pending = nil
 	c.mu.Unlock()
-	c.nc.Close()
+	_ = c.nc.Close() // it has failed already
 }

@@ -231,3 +231,17 @@ func TestReattach(t *testing.T) {
 		t.Errorf("session 0x%x instead of 0x%x", again, id)
 	}
 }
+
+// TestIPv6: the identity of an IPv6 client is written as Java writes it.
+func TestIPv6(t *testing.T) {
+	l, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skip("no IPv6 here: ", err)
+	}
+	start(t, host.Options{}, server.Options{Listeners: []net.Listener{l}})
+	c := dial(t, l.Addr().String())
+	ids, err := c.WhoAmI(t.Context())
+	if err != nil || len(ids) != 1 || ids[0].User != "0:0:0:0:0:0:0:1" {
+		t.Errorf("%v %v", ids, err)
+	}
+}

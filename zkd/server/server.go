@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -216,7 +218,7 @@ func (s *Server) Close() {
 	s.accepting.Wait()
 	s.mu.Lock()
 	for c := range s.conns {
-		c.nc.Close()
+		_ = c.nc.Close()
 	}
 	s.mu.Unlock()
 	s.serving.Wait()
@@ -228,13 +230,23 @@ func (s *Server) closeListeners() {
 	}
 }
 
+// hostOf is the address of a peer as the ip scheme has it: IPv6 with all of its groups, as Java
+// writes it.
 func hostOf(a net.Addr) string {
-	if t, ok := a.(*net.TCPAddr); ok {
-		return t.IP.String()
+	t, ok := a.(*net.TCPAddr)
+	if !ok {
+		host, _, err := net.SplitHostPort(a.String())
+		if err != nil {
+			return a.String()
+		}
+		return host
 	}
-	h, _, err := net.SplitHostPort(a.String())
-	if err != nil {
-		return a.String()
+	if ip := t.IP.To4(); ip != nil {
+		return ip.String()
 	}
-	return h
+	groups := make([]string, 0, net.IPv6len/2)
+	for i := 0; i+1 < len(t.IP); i += 2 {
+		groups = append(groups, strconv.FormatUint(uint64(t.IP[i])<<8|uint64(t.IP[i+1]), 16))
+	}
+	return strings.Join(groups, ":")
 }
