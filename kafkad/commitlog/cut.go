@@ -128,9 +128,6 @@ func (l *Log) restartAt(offset int64) error {
 			return err
 		}
 	}
-	if err := l.fs.SyncDir(l.path); err != nil {
-		return err
-	}
 	l.snapshots = slices.DeleteFunc(l.snapshots, l.dropSnapshot)
 	l.start.Store(offset)
 	l.end.Store(offset)
@@ -141,6 +138,10 @@ func (l *Log) restartAt(offset int64) error {
 		return err
 	}
 	l.end.Store(offset)
+	// The new segment's name alone tells where the log begins from the next checkpoint on.
+	if err := l.fs.SyncDir(l.path); err != nil {
+		return err
+	}
 	for _, s := range old {
 		if err := s.Release(); err != nil {
 			return err

@@ -1,6 +1,9 @@
 package commitlog
 
-import "sort"
+import (
+	"slices"
+	"sort"
+)
 
 // withEpoch returns the entries plus one, if it is newer than all; the input is not changed.
 func withEpoch(entries []EpochEntry, epoch int32, start int64) []EpochEntry {
@@ -16,10 +19,7 @@ func withEpoch(entries []EpochEntry, epoch int32, start int64) []EpochEntry {
 	return append(out, EpochEntry{epoch, start})
 }
 
-func (l *Log) setEpochs(e []EpochEntry) {
-	l.epochs.Store(&e)
-	l.epochsDirty.Store(true)
-}
+func (l *Log) setEpochs(e []EpochEntry) { l.epochs.Store(&e) }
 
 // Epochs returns the leader epoch cache, oldest first; the slice must not be changed.
 func (l *Log) Epochs() []EpochEntry { return *l.epochs.Load() }
@@ -71,6 +71,17 @@ func (l *Log) EpochAt(offset int64) int32 {
 		return -1
 	}
 	return entries[i-1].Epoch
+}
+
+// epochsSaved says that the epoch file tells the epochs of all batches below the offset. An epoch
+// that has no batch yet need not be in the file: after a restart it is over.
+func (l *Log) epochsSaved(below int64) bool {
+	return slices.Equal(epochsBelow(l.saved, below), epochsBelow(l.Epochs(), below))
+}
+
+func epochsBelow(entries []EpochEntry, offset int64) []EpochEntry {
+	i := sort.Search(len(entries), func(i int) bool { return entries[i].Start >= offset })
+	return entries[:i]
 }
 
 // cutEpochs returns the entries that apply to start..end: those that begin at or after the end go,

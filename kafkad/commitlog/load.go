@@ -182,6 +182,7 @@ func (l *Log) readEpochs(path string) error {
 		return fmt.Errorf("malformed %s: %w", path, err)
 	}
 	l.epochs.Store(&entries)
+	l.saved = entries
 	return nil
 }
 

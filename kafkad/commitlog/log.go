@@ -39,10 +39,10 @@ type Log struct {
 	start atomic.Int64
 	mark  atomic.Int64 // high watermark
 
-	epochs      atomic.Pointer[[]EpochEntry]
-	epochsDirty atomic.Bool
+	epochs atomic.Pointer[[]EpochEntry]
 
-	flushing     sync.Mutex // one flush at a time
+	flushing     sync.Mutex   // one flush at a time; guards saved
+	saved        []EpochEntry // the epochs as they are in their file
 	flushed      atomic.Int64
 	flushedAt    atomic.Int64 // unix ms
 	point        atomic.Int64 // flushed, and the epochs up to here are in their file
@@ -515,7 +515,7 @@ func (l *Log) finish(b *index.Batch) error {
 	if err := l.snapshot(l.End()); err != nil {
 		return err
 	}
-	if !l.epochsDirty.Load() {
+	if l.epochsSaved(l.End()) {
 		return nil
 	}
 	return putFile(l.fs, l.fs.PathJoin(l.path, epochFile), encodeEpochs(l.Epochs()), false)
@@ -525,24 +525,25 @@ func (l *Log) finish(b *index.Batch) error {
 func (l *Log) finished() error {
 	l.flushed.Store(l.End())
 	l.point.Store(l.End())
-	if !l.epochsDirty.Swap(false) {
+	if l.epochsSaved(l.End()) {
 		return nil
 	}
 	path := l.fs.PathJoin(l.path, epochFile)
 	return l.fs.Rename(path+".tmp", path)
 }
 
-// prepareCheckpoint replaces the epoch file if the cache changed, and allows the recovery point to
-// move up after that: recovery learns epochs only from the batches behind it.
+// prepareCheckpoint replaces the epoch file if it has to, and allows the recovery point to move up
+// after that: recovery learns epochs only from the batches behind it.
 func (l *Log) prepareCheckpoint() error {
 	l.flushing.Lock()
 	defer l.flushing.Unlock()
 	point := l.Flushed()
-	if !l.closed.Load() && l.epochsDirty.Swap(false) {
-		if err := replaceFile(l.fs, l.path, epochFile, encodeEpochs(l.Epochs())); err != nil {
-			l.epochsDirty.Store(true)
+	if !l.closed.Load() && !l.epochsSaved(point) {
+		epochs := l.Epochs()
+		if err := replaceFile(l.fs, l.path, epochFile, encodeEpochs(epochs)); err != nil {
 			return err
 		}
+		l.saved = epochs
 	}
 	l.point.Store(point)
 	return nil
