@@ -16,7 +16,7 @@ import (
 
 // MaxInflated bounds what one batch may decompress to. Clients build batches of at most a few
 // megabytes; more than this is an attack or garbage.
-const MaxInflated = 256 << 20
+const MaxInflated = 128 << 20
 
 var (
 	errInflated = errors.New("decompresses to more than is allowed")

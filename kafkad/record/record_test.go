@@ -291,11 +291,16 @@ func TestRawSnappy(t *testing.T) {
 }
 
 func TestBombs(t *testing.T) {
-	for _, c := range []Codec{Gzip, LZ4, Zstd} {
-		bomb, err := Compress(nil, c, 2, Levels{}, make([]byte, MaxInflated+1))
+	const part = MaxInflated / 8
+	for _, c := range []Codec{Gzip, Snappy, LZ4, Zstd} {
+		small, err := Compress(nil, c, 2, Levels{}, make([]byte, part))
 		if err != nil {
 			t.Fatal(err)
 		}
+		if b, err := Decompress(c, 2, small); err != nil || len(b) != part {
+			t.Fatalf("%s: %d bytes, %v", c, len(b), err)
+		}
+		bomb := bytes.Repeat(small, 9) // all of them take concatenated streams
 		if _, err := Decompress(c, 2, bomb); KindOf(err) != Corrupt {
 			t.Errorf("%s: %d bytes inflate without limit: %v", c, len(bomb), err)
 		}
