@@ -202,8 +202,9 @@ func percentiles(all []time.Duration) Percentiles {
 // Latency is the outcome of MeasureLatency.
 type Latency struct{ Ack, EndToEnd Percentiles }
 
-// MeasureLatency produces perSecond records a second for the time with acks=1 and no linger, while a
-// consumer reads them. Ack is from Produce to its promise, EndToEnd from Produce to the consumer.
+// MeasureLatency produces perSecond records a second for the time with acks=1 and no linger, while
+// a consumer reads them. Ack is from Produce to its promise, EndToEnd from Produce to the
+// consumer.
 func MeasureLatency(ctx context.Context, l Load, perSecond int, d time.Duration) (Latency, error) {
 	total := int(d.Seconds() * float64(perSecond))
 	cons, err := kgo.NewClient(kgo.SeedBrokers(l.Brokers...),
@@ -226,7 +227,9 @@ func MeasureLatency(ctx context.Context, l Load, perSecond int, d time.Duration)
 	var endToEnd []time.Duration
 	ready := make(chan struct{})
 	consumed := make(chan error, 1)
-	go func() { consumed <- consumeStamps(ctx, cons, began, total, l.Partitions, ready, &endToEnd) }()
+	go func() {
+		consumed <- consumeStamps(ctx, cons, began, total, l.Partitions, ready, &endToEnd)
+	}()
 	if err := primeConsumer(ctx, prod, l, ready); err != nil {
 		return Latency{}, err
 	}
@@ -249,7 +252,8 @@ func primeConsumer(ctx context.Context, prod *kgo.Client, l Load, ready chan str
 	defer tick.Stop()
 	for {
 		for range l.Partitions {
-			if err := prod.ProduceSync(ctx, &kgo.Record{Value: stamp(l.Size, primer)}).FirstErr(); err != nil {
+			r := &kgo.Record{Value: stamp(l.Size, primer)}
+			if err := prod.ProduceSync(ctx, r).FirstErr(); err != nil {
 				return fmt.Errorf("produce: %w", err)
 			}
 		}
@@ -269,7 +273,8 @@ func stamp(size int, nanos int64) []byte {
 	return v
 }
 
-// consumeStamps reads until total stamped records came; it closes ready once every partition was seen.
+// consumeStamps reads until total stamped records came; it closes ready once every partition was
+// seen.
 func consumeStamps(ctx context.Context, cl *kgo.Client, began time.Time, total, partitions int,
 	ready chan struct{}, out *[]time.Duration,
 ) error {
@@ -311,7 +316,8 @@ func pace(ctx context.Context, cl *kgo.Client, l Load, began time.Time, perSecon
 		}
 		next = next.Add(interval)
 		sent := time.Since(began)
-		cl.Produce(ctx, &kgo.Record{Value: stamp(l.Size, int64(sent))}, func(_ *kgo.Record, err error) {
+		r := &kgo.Record{Value: stamp(l.Size, int64(sent))}
+		cl.Produce(ctx, r, func(_ *kgo.Record, err error) {
 			d := time.Since(began) - sent
 			mu.Lock()
 			defer mu.Unlock()

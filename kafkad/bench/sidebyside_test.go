@@ -41,8 +41,8 @@ type contender struct {
 	zkAddr, kafka string
 }
 
-// row is one line of the table. Bar is the largest ours/Apache ratio that is good enough when less is
-// better, and the smallest when more is better.
+// row is one line of the table. Bar is the largest ours/Apache ratio that is good enough when less
+// is better, and the smallest when more is better.
 type row struct {
 	name, unit string
 	more       bool // more is better
@@ -62,8 +62,8 @@ var rows = []row{
 	{"start-up, 1,000 partitions", "s", false, 0.2},
 }
 
-// TestSideBySide measures kafkad on zkd and Apache Kafka on Apache ZooKeeper, one after the other, and
-// prints a table. It needs bin/zkd and bin/kafkad (make build), a JDK and Maven.
+// TestSideBySide measures kafkad on zkd and Apache Kafka on Apache ZooKeeper, one after the other,
+// and prints a table. It needs bin/zkd and bin/kafkad (make build), a JDK and Maven.
 func TestSideBySide(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -219,9 +219,10 @@ func (c *contender) throughput(ctx context.Context, t *testing.T, pid int, out m
 	}
 }
 
-// touchMemory writes and removes a file of the size of a run. In a virtual machine that reports free
-// pages, memory that was free for seconds belongs to the host, and whoever writes it first pays three
-// times the price of the copy: that must not fall to whichever server happens to run then.
+// touchMemory writes and removes a file of the size of a run. In a virtual machine that reports
+// free pages, memory that was free for seconds belongs to the host, and whoever writes it first
+// pays three times the price of the copy: that must not fall to whichever server happens to run
+// then.
 func (c *contender) touchMemory(t *testing.T, bytes int64) {
 	name := filepath.Join(c.dir, "touch")
 	f, err := os.Create(name)

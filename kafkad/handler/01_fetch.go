@@ -44,10 +44,10 @@ func (h *Handlers) serveFetch(ctx context.Context, c *Conn) error {
 	if code != errcode.None {
 		return h.replyFetch(c, s, fetchContext{}, code)
 	}
-	defer release(fc.parts)
 	if fc.session != nil {
 		defer h.sessions.end(fc.session)
 	}
+	defer release(fc.parts) // before the session may be somebody else's
 	h.collect(ctx, c, s, fc.parts)
 	return h.replyFetch(c, s, fc, errcode.None)
 }
@@ -109,7 +109,7 @@ func (h *Handlers) readAll(c *Conn, s *fetchState, parts []*fetchPart) (bytes in
 	for _, p := range parts {
 		p.span.Release()
 		p.span, p.inline = noSpan, nil
-		h.resolve(p, s.req.ReplicaID)
+		h.resolve(c.Header.Version, p)
 		if p.res.Err == errcode.None {
 			h.readPart(c, s, p, left, bytes == 0 && c.Header.Version >= 3)
 		}
@@ -123,12 +123,16 @@ func (h *Handlers) readAll(c *Conn, s *fetchState, parts []*fetchPart) (bytes in
 }
 
 // resolve finds the partition and checks that this broker may answer for it.
-func (h *Handlers) resolve(p *fetchPart, replica int32) {
+func (h *Handlers) resolve(version int16, p *fetchPart) {
 	p.res = wire.FetchResult{
 		Index: p.key.index, HighWatermark: -1, LastStableOffset: -1, LogStartOffset: -1,
 		DivergingEpoch: -1, LeaderID: -1, LeaderEpoch: -1, PreferredReplica: -1,
 	}
 	p.topic = p.key.name
+	if version >= 13 && p.key.id == [16]byte{} {
+		p.part, p.res.Err = nil, errcode.UnknownTopicID
+		return
+	}
 	if p.key.id != [16]byte{} {
 		p.part, p.topic = h.Host.LookupID(p.key.id, p.key.index)
 		if p.topic == "" {
@@ -316,7 +320,8 @@ func encodePart(e *wire.FetchEncoder, s *fetchState, p *fetchPart) (fromFile int
 // run is how many partitions at the front are of the same topic.
 func run(parts []*fetchPart) int {
 	n := 1
-	for n < len(parts) && parts[n].key.name == parts[0].key.name && parts[n].key.id == parts[0].key.id {
+	first := &parts[0].key
+	for n < len(parts) && parts[n].key.name == first.name && parts[n].key.id == first.id {
 		n++
 	}
 	return n

@@ -10,9 +10,9 @@ import (
 	"zkafka/kafkad/host"
 )
 
-// ListOffsets (2), versions 0 to 9. Version 0 asks for segment boundaries by modification time, later
-// ones for the first record at or after a time, or for one of the special times below. Consumers
-// see nothing at or above the high watermark (last stable offset, if read_committed).
+// ListOffsets (2), versions 0 to 9. Version 0 asks for segment boundaries by modification time,
+// later ones for the first record at or after a time, or for one of the special times below.
+// Consumers see nothing at or above the high watermark (last stable offset, if read_committed).
 
 // Special timestamps.
 const (
@@ -110,8 +110,8 @@ func notAvailable(version int16) int16 {
 	return int16(errcode.LeaderNotAvailable)
 }
 
-// oldOffsets answers version 0: up to limit offsets, newest first, of segments that were last changed
-// at or before the time. The log end counts as a boundary after the newest segment.
+// oldOffsets answers version 0: up to limit offsets, newest first, of segments that were last
+// changed at or before the time. The log end counts as a boundary after the newest segment.
 func oldOffsets(l *commitlog.Log, timestamp int64, limit int, end int64) []int64 {
 	segments := l.Segments()
 	if len(segments) == 0 || limit <= 0 {

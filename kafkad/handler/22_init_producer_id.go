@@ -10,10 +10,10 @@ import (
 	"zkafka/kafkad/errcode"
 )
 
-// InitProducerId (22), versions 0 to 5, for idempotent producers: a fresh id with epoch 0 each time,
-// from a block that the cluster reserved for this broker. Transactional ids need a transaction
-// coordinator, which this broker does not have: they are told that this is not supported, an
-// error that clients take as final.
+// InitProducerId (22), versions 0 to 5, for idempotent producers: a fresh id with epoch 0 each
+// time, from a block that the cluster reserved for this broker. Transactional ids need a
+// transaction coordinator, which this broker does not have: they are told that this is not
+// supported, an error that clients take as final.
 
 // producerIDs hands out ids of a reserved block.
 type producerIDs struct {

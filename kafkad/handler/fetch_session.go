@@ -11,8 +11,8 @@ import (
 	"zkafka/kafkad/wire"
 )
 
-// Fetch sessions (KIP-227): a client names its partitions once, later requests only what changed, and
-// responses only partitions with news. A session belongs to nobody's connection; it lives in a
+// Fetch sessions (KIP-227): a client names its partitions once, later requests only what changed,
+// and responses only partitions with news. A session belongs to nobody's connection; it lives in a
 // cache of bounded size until the client closes it or somebody else needs the slot.
 
 // FetchOptions limit what fetches may take. Zero values mean upstream's defaults.

@@ -55,7 +55,9 @@ func init() {
 func on[R kmsg.Request](
 	f func(*Handlers, context.Context, *Conn, R) kmsg.Response,
 ) route {
-	return route{message: func(h *Handlers, ctx context.Context, c *Conn, q kmsg.Request) kmsg.Response {
+	return route{message: func(
+		h *Handlers, ctx context.Context, c *Conn, q kmsg.Request,
+	) kmsg.Response {
 		return f(h, ctx, c, q.(R))
 	}}
 }

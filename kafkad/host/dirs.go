@@ -23,8 +23,8 @@ type DirSet struct {
 	log    *zap.Logger
 }
 
-// OpenDirs locks the log dirs and reads their meta.properties. It fails if another process holds one
-// of them, if they disagree about broker or cluster, or if none is usable. fs nil means the
+// OpenDirs locks the log dirs and reads their meta.properties. It fails if another process holds
+// one of them, if they disagree about broker or cluster, or if none is usable. fs nil means the
 // operating system's.
 func OpenDirs(paths []string, fs disk.FS, log *zap.Logger) (*DirSet, error) {
 	if log == nil {

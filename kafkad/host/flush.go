@@ -46,8 +46,8 @@ func (q *flushQueue) close() {
 	q.ready.Broadcast()
 }
 
-// flushLoop is one flusher. Everything that was appended before the sync begins is covered by it, so
-// appends that come while a sync runs share the next one.
+// flushLoop is one flusher. Everything that was appended before the sync begins is covered by it,
+// so appends that come while a sync runs share the next one.
 func (h *Host) flushLoop() {
 	for {
 		p := h.flushQueue.pop()

@@ -226,7 +226,8 @@ func (h *Host) topicSettings(topic string) *Settings {
 func (h *Host) settingsWith(topic string, overrides map[string]string) *Settings {
 	t, errs := h.defaults.Load().WithStored(overrides)
 	for _, err := range errs {
-		h.log.Warn("topic setting in ZooKeeper is ignored", zap.String("TOPIC", topic), zap.Error(err))
+		h.log.Warn("topic setting in ZooKeeper is ignored",
+			zap.String("TOPIC", topic), zap.Error(err))
 	}
 	return newSettings(t)
 }

@@ -31,7 +31,8 @@ func (h *Host) janitor() {
 	}
 	now := h.opts.Now()
 	for i := range tasks {
-		// The first run of everything comes after log.initial.task.delay.ms, or earlier if frequent.
+		// The first run of everything comes after log.initial.task.delay.ms, or earlier if
+		// frequent.
 		tasks[i].next = now.Add(min(c.LogInitialTaskDelay, tasks[i].every))
 	}
 	for {

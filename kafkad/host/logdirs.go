@@ -51,7 +51,8 @@ func (h *Host) LogDirs() []LogDir {
 	}
 	for i := range list {
 		slices.SortFunc(list[i].Partitions, func(a, b LogSize) int {
-			return cmp.Or(cmp.Compare(a.TP.Topic, b.TP.Topic), cmp.Compare(a.TP.Partition, b.TP.Partition))
+			return cmp.Or(cmp.Compare(a.TP.Topic, b.TP.Topic),
+				cmp.Compare(a.TP.Partition, b.TP.Partition))
 		})
 	}
 	return list

@@ -12,12 +12,12 @@ import (
 	"zkafka/kafkad/record"
 )
 
-// A partition's machine, its producer state and the writing side of its log have one owner at a time:
-// whoever holds Partition.mu. Appends run on the connection's goroutine, which holds the bytes in
-// its cache, instead of travelling to a loop and back: that took a fifth off the processor time
-// and the latency of small requests. Nobody waits for anything but the disk while holding a
-// partition, nobody holds two, and nothing that is called there (completions, wake-ups, the
-// flush queue) blocks.
+// A partition's machine, its producer state and the writing side of its log have one owner at a
+// time: whoever holds Partition.mu. Appends run on the connection's goroutine, which holds the
+// bytes in its cache, instead of travelling to a loop and back: that took a fifth off the
+// processor time and the latency of small requests. Nobody waits for anything but the disk while
+// holding a partition, nobody holds two, and nothing that is called there (completions, wake-ups,
+// the flush queue) blocks.
 
 // own runs f as the owner of the partition.
 func (p *Partition) own(f func()) {
@@ -78,7 +78,8 @@ func (p *Partition) append(q *Produce, it *Item) {
 	}
 }
 
-// prepare reads what the machine needs from the batches; it returns the number of offsets they take.
+// prepare reads what the machine needs from the batches; it returns the number of offsets they
+// take.
 func (it *Item) prepare(b *producer.Batch) (count int32) {
 	rest := it.Batches
 	for len(rest) >= record.HeaderSize {

@@ -168,8 +168,8 @@ func (p *Partition) Role() (partition.Role, int32) {
 // LeaderID returns the broker that leads the partition as far as this broker was told.
 func (p *Partition) LeaderID() int32 { return p.leader.Load() }
 
-// CheckLeader tells whether this broker may answer for the partition to a client that believes in the
-// given leader epoch (-1 = does not say).
+// CheckLeader tells whether this broker may answer for the partition to a client that believes in
+// the given leader epoch (-1 = does not say).
 func (p *Partition) CheckLeader(believed int32) errcode.Code {
 	role, epoch := p.Role()
 	return partition.CheckLeader(role, epoch, believed)
@@ -194,7 +194,9 @@ func (p *Partition) Log() *commitlog.Log { return p.log }
 // Read finds the batches that hold offset and what follows, below upTo, at most maxBytes; with
 // minOne the first batch is whole even if larger. The caller releases the span. The error is an
 // errcode.Code; a disk error takes the log dir offline.
-func (p *Partition) Read(offset int64, maxBytes int, upTo int64, minOne bool) (commitlog.Span, error) {
+func (p *Partition) Read(offset int64, maxBytes int, upTo int64, minOne bool) (
+	commitlog.Span, error,
+) {
 	s, err := p.log.Read(offset, maxBytes, upTo, minOne)
 	if err != nil {
 		return s, p.readError(err)
@@ -234,8 +236,8 @@ func (p *Partition) FollowerFetch(replica int32, offset int64) (code errcode.Cod
 	return code
 }
 
-// Waiter is woken when something changes in one of the partitions it watches. Make one with NewWaiter
-// and reuse it; it belongs to one goroutine.
+// Waiter is woken when something changes in one of the partitions it watches. Make one with
+// NewWaiter and reuse it; it belongs to one goroutine.
 type Waiter struct {
 	C       chan struct{} // receives at least once after a change
 	watched []*Partition

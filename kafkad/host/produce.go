@@ -10,8 +10,8 @@ import (
 )
 
 // Produce is a set of appends to several partitions that are answered together. Make one with
-// NewProduce and reuse it; it belongs to one goroutine, which calls Reset, then Submit for each item,
-// then Wait.
+// NewProduce and reuse it; it belongs to one goroutine, which calls Reset, then Submit for each
+// item, then Wait.
 type Produce struct {
 	Items    []Item
 	Acks     int16
@@ -75,8 +75,8 @@ func (q *Produce) itemDone() {
 	}
 }
 
-// Wait returns when each submitted item is complete as Acks demands, or timeout is over, or ctx ends.
-// Items whose time is up have RequestTimedOut, and may be in the log nevertheless.
+// Wait returns when each submitted item is complete as Acks demands, or timeout is over, or ctx
+// ends. Items whose time is up have RequestTimedOut, and may be in the log nevertheless.
 func (q *Produce) Wait(ctx context.Context, timeout time.Duration) {
 	if q.pending.Add(-1) == 0 {
 		return // the common case: nothing waits for replicas or the disk

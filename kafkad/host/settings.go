@@ -37,7 +37,7 @@ func newSettings(t config.Topic) *Settings {
 		SegmentBytes: int64(t.SegmentBytes), SegmentMs: t.SegmentMillis,
 		SegmentJitterMs: t.SegmentJitterMillis, IndexIntervalBytes: int64(t.IndexIntervalBytes),
 		RetentionMs: t.RetentionMillis, RetentionBytes: t.RetentionBytes, Delete: t.Delete(),
-		Compact: t.Compact(),
+		Compact:       t.Compact(),
 		FlushMessages: t.FlushMessages, FlushMs: t.FlushMillis,
 		FileDeleteDelayMs: t.FileDeleteDelayMillis, Preallocate: t.Preallocate,
 	}

@@ -3,8 +3,8 @@
 // Pure: the owner of the partition (package host) calls it, writes to the log as told, and reports
 // what happened.
 //
-// Order of an append: Propose decides and says at which offset; the owner writes; Appended moves the
-// log end and registers who waits. Offsets keep
+// Order of an append: Propose decides and says at which offset; the owner writes; Appended moves
+// the log end and registers who waits. Offsets keep
 //
 //	LogStart ≤ LastStable ≤ HighWatermark ≤ Local ≤ LogEnd
 //
@@ -83,9 +83,8 @@ type remote struct {
 func New(self int32, start, end, high int64, producers *producer.State, s Settings) *Replica {
 	return &Replica{
 		self: self, settings: s, leader: cluster.NoLeader, epoch: -1, partitionEpoch: -1,
-		controllerEpoch: -1,
-		start:           start, end: end, local: end, flushed: end, high: min(max(high, start), end),
-		producers: producers,
+		controllerEpoch: -1, start: start, end: end, local: end, flushed: end,
+		high: min(max(high, start), end), producers: producers,
 	}
 }
 
@@ -264,8 +263,9 @@ func (r *Replica) Appended(a *Append, d Decision) (needFlush bool) {
 	return needFlush
 }
 
-// Flushed reports that a flush which Appended asked for is done, and the log end from before it. again
-// asks for another one, because more was appended meanwhile that must not be acknowledged before.
+// Flushed reports that a flush which Appended asked for is done, and the log end from before it.
+// again asks for another one, because more was appended meanwhile that must not be acknowledged
+// before.
 func (r *Replica) Flushed(end int64) (again bool) {
 	r.flushed = max(r.flushed, min(end, r.end))
 	r.flushing = r.settings.FlushMessages > 0 && r.end-r.flushed >= r.settings.FlushMessages

@@ -121,7 +121,8 @@ func (c *conn) readSize() (int, error) {
 	}
 	size := int(int32(binary.BigEndian.Uint32(c.buf[c.from:])))
 	if size < 0 || size > c.server.opts.MaxRequestBytes {
-		return 0, fmt.Errorf("request of %d bytes: the limit is %d", size, c.server.opts.MaxRequestBytes)
+		return 0, fmt.Errorf("request of %d bytes: the limit is %d",
+			size, c.server.opts.MaxRequestBytes)
 	}
 	c.from += 4
 	return size, nil
@@ -155,8 +156,8 @@ func (c *conn) readFull(b []byte) error {
 	return nil
 }
 
-// closeIfIdle closes the connection if nothing moved since the given time. A handler that waits is not
-// idle, a client that does not take its reply is. The janitor calls it.
+// closeIfIdle closes the connection if nothing moved since the given time. A handler that waits is
+// not idle, a client that does not take its reply is. The janitor calls it.
 func (c *conn) closeIfIdle(since time.Time) {
 	if (!c.handling.Load() || c.writing.Load()) && c.active.Load() < since.UnixNano() {
 		c.tcp.Close()

@@ -26,8 +26,8 @@ func (d discard) WriteSpans(head []byte, spans []handler.Span) error {
 	return nil
 }
 
-// FuzzServe gives arbitrary frames to the handlers that read them by hand or touch the logs. Nothing
-// a client sends may bring the broker down, and good requests must work afterwards.
+// FuzzServe gives arbitrary frames to the handlers that read them by hand or touch the logs.
+// Nothing a client sends may bring the broker down, and good requests must work afterwards.
 func FuzzServe(f *testing.F) {
 	c := &client{}
 	for v := int16(0); v <= 11; v++ {

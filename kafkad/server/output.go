@@ -32,8 +32,8 @@ func (o *output) begin() {
 
 func (o *output) end() { o.c.writing.Store(false) }
 
-// copyLimit is the size of records below which copying them between the header bytes is cheaper than
-// handing them to the kernel one by one: one read per span and one write in all, and the
+// copyLimit is the size of records below which copying them between the header bytes is cheaper
+// than handing them to the kernel one by one: one read per span and one write in all, and the
 // client is woken once.
 const copyLimit = 32 << 10
 

@@ -3,9 +3,9 @@
 // and reads the next, so that replies come in the order of the requests without any queue. One
 // goroutine per listener accepts, one janitor closes idle connections.
 //
-// Bounds: a frame is at most MaxRequestBytes; connections are limited in total and per address; frame
-// buffers beyond a connection's own small one come from a pool that keeps a bounded number of
-// bytes. A client that does not read its replies stops being read.
+// Bounds: a frame is at most MaxRequestBytes; connections are limited in total and per address;
+// frame buffers beyond a connection's own small one come from a pool that keeps a bounded number
+// of bytes. A client that does not read its replies stops being read.
 package server
 
 import (
@@ -76,7 +76,9 @@ func Listen(opts Options) (*Server, error) {
 	if opts.MaxIdle == 0 {
 		opts.MaxIdle = defaultMaxIdle
 	}
-	s := &Server{opts: opts, log: opts.Log, conns: map[*conn]struct{}{}, perIP: map[netip.Addr]int{}}
+	s := &Server{
+		opts: opts, log: opts.Log, conns: map[*conn]struct{}{}, perIP: map[netip.Addr]int{},
+	}
 	if s.log == nil {
 		s.log = zap.NewNop()
 	}
@@ -125,7 +127,8 @@ func (s *Server) accept(name string, l net.Listener) {
 			}
 			// Out of file descriptors, most likely: those in use come back when clients leave.
 			backoff = min(max(2*backoff, 5*time.Millisecond), time.Second)
-			s.log.Warn("accepting a connection failed", zap.String("listener", name), zap.Error(err))
+			s.log.Warn("accepting a connection failed",
+				zap.String("listener", name), zap.Error(err))
 			select {
 			case <-s.ctx.Done():
 				return
@@ -153,7 +156,8 @@ func (s *Server) start(listener string, tcp *net.TCPConn) {
 		return
 	}
 	if reason := s.admit(c); reason != "" {
-		s.log.Warn("connection refused", zap.String("client", addr.String()), zap.String("reason", reason))
+		s.log.Warn("connection refused",
+			zap.String("client", addr.String()), zap.String("reason", reason))
 		tcp.Close()
 	}
 }

@@ -68,9 +68,9 @@ func FinishFrame(dst []byte, extra int) {
 	binary.BigEndian.PutUint32(dst, uint32(len(dst)-4+extra))
 }
 
-// AppendAPIVersionsFallback appends the whole frame that answers an ApiVersions request of a version
-// this broker does not know: version 0 layout, error 35, and the one row that lets the client
-// choose a version for its second try.
+// AppendAPIVersionsFallback appends the whole frame that answers an ApiVersions request of a
+// version this broker does not know: version 0 layout, error 35, and the one row that lets the
+// client choose a version for its second try.
 func AppendAPIVersionsFallback(dst []byte, correlationID int32) []byte {
 	api, _ := Lookup(APIVersions)
 	b := binary.BigEndian.AppendUint32(dst, 4+2+4+6)
