@@ -35,10 +35,6 @@ type HostLog struct {
 	builders       sync.Pool
 }
 
-// unreadPause is how often Replay looks again when the log has an end that is not readable yet
-// because the replicas have not confirmed it.
-const unreadPause = 20 * time.Millisecond
-
 // Append implements Log.
 func (l *HostLog) Append(
 	ctx context.Context, partition int32, records []group.Record, millis int64,
@@ -83,14 +79,6 @@ func (l *HostLog) Replay(ctx context.Context, partition int32, into *group.Loade
 		buf, err = l.Host.Read(tp, next, max(l.LoadBufferSize, 1<<16), buf[:0])
 		if err != nil {
 			return err
-		}
-		if len(buf) == 0 {
-			select {
-			case <-time.After(unreadPause):
-				continue
-			case <-ctx.Done():
-				return ctx.Err()
-			}
 		}
 		if next, err = l.replayBatches(partition, buf, next, into); err != nil {
 			return err
