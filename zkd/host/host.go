@@ -268,8 +268,8 @@ func (h *Host) Err() error {
 	}
 }
 
-// Close stops the host: what was submitted before is still processed and made durable. It returns
-// the failure if the host had stopped because of one.
+// Close stops the host: what is logged is made durable and answered, requests that come later are
+// dropped. It returns the failure if the host had stopped because of one.
 func (h *Host) Close(ctx context.Context) error {
 	h.halt()
 	select {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -228,5 +229,41 @@ func TestExpiry(t *testing.T) {
 	}
 	if _, err := c.recv(); !errors.Is(err, io.EOF) {
 		t.Fatal(err)
+	}
+}
+
+// TestCloseUnderLoad: a client that never pauses does not keep the host from stopping, and what was
+// acknowledged by then is there afterwards.
+func TestCloseUnderLoad(t *testing.T) {
+	fs := disk.NewMem()
+	h := open(t, fs, host.Options{})
+	w := &writer{path: "/w"}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.run(t, h)
+	}()
+	for { // until it writes
+		var n int64
+		if err := h.View(context.Background(), func(m *replica.Machine) {
+			n = m.Status().Zxid
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if n > 100 {
+			break
+		}
+	}
+	closeHost(t, h)
+	<-done
+	h = open(t, fs, host.Options{})
+	defer closeHost(t, h)
+	c := attach(t, h)
+	if _, err := c.connect(10 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	b, err := c.get("/w")
+	if got, convErr := strconv.Atoi(string(b)); err != nil || convErr != nil || got < w.stored {
+		t.Errorf("/w holds %q (%v), %d was acknowledged", b, err, w.stored)
 	}
 }

@@ -41,9 +41,12 @@ type loopState struct {
 	stalled []*Link
 	spare   []replica.LogBatch // empty batches
 	syncing bool
-	snap    snapshotState
-	timer   *time.Timer
-	armed   int64 // when the timer fires, nanoseconds of the monotonic clock
+	// stopping: what is logged already is brought to its end, requests are not taken any more, or
+	// a client that never pauses would keep the host from stopping.
+	stopping bool
+	snap     snapshotState
+	timer    *time.Timer
+	armed    int64 // when the timer fires, nanoseconds of the monotonic clock
 }
 
 func (l *loopState) init(h *Host, replayed int) {
@@ -81,6 +84,11 @@ func (h *Host) run() {
 	for {
 		var stopping bool
 		batch, stopping = h.next(batch[:0])
+		select {
+		case <-h.stop:
+			h.loop.stopping = true
+		default:
+		}
 		h.machine.SetTime(h.now())
 		for i := range batch {
 			h.handle(&batch[i])
@@ -93,7 +101,9 @@ func (h *Host) run() {
 			h.machine.Tick()
 			h.reportExpired()
 		}
-		h.retryStalled()
+		if !h.loop.stopping {
+			h.retryStalled()
+		}
 		h.startSync()
 		h.deliver()
 		if stopping && len(batch) == 0 && !h.loop.syncing {
@@ -181,6 +191,10 @@ func (h *Host) handle(in *input) {
 
 // frames gives requests to the machine, or lets them wait behind others of a stalled connection.
 func (h *Host) frames(l *Link, a arrived) {
+	if h.loop.stopping {
+		l.conn.Return(a.buf)
+		return
+	}
 	if len(l.waiting) > 0 {
 		l.waiting = append(l.waiting, a)
 		return
