@@ -55,7 +55,7 @@ func putFile(fs disk.FS, name string, b []byte, sync bool) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if err := f.Truncate(0); err != nil {
+	if err := disk.Empty(f); err != nil {
 		return err
 	}
 	if _, err := f.WriteAt(b, 0); err != nil {

@@ -395,7 +395,7 @@ func (l *Log) snapshot(offset int64) error {
 	if err != nil {
 		return err
 	}
-	if err = f.Truncate(0); err == nil {
+	if err = disk.Empty(f); err == nil {
 		_, err = f.WriteAt(l.producers.Encode(nil), 0)
 	}
 	if err := errors.Join(err, f.Close()); err != nil {

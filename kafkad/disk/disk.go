@@ -27,6 +27,16 @@ type File interface {
 	Truncate(size int64) error
 }
 
+// Empty cuts a file that is not empty. An empty one is left alone: ext4 writes a file that was cut
+// to nothing back to the disk when it is closed, however large it has become, and deleted or not.
+func Empty(f File) error {
+	info, err := f.Stat()
+	if err != nil || info.Size() == 0 {
+		return err
+	}
+	return f.Truncate(0)
+}
+
 // Flag says how OpenFile opens.
 type Flag uint8
 

@@ -180,8 +180,8 @@ func (d *DB) Put(l Log, base, before int64, entries []Entry) error {
 }
 
 // deleteRange removes the keys from low to high. A few are removed one by one, none cost nothing:
-// every range tombstone makes all iterators dearer, and a start after a crash would leave one for each
-// partition.
+// every range tombstone makes all iterators dearer, and a start after a crash would leave one for
+// each partition.
 func (d *DB) deleteRange(b *pebble.Batch, low, high []byte) (err error) {
 	const few = 32
 	it, err := d.db.NewIter(&pebble.IterOptions{LowerBound: low, UpperBound: high})
@@ -308,8 +308,9 @@ func (d *DB) DropSegment(l Log, base int64) error {
 	return b.Commit()
 }
 
-// ErrDamaged is what a lookup yields that meets a value or a table it cannot read. The segment's index
-// should be rebuilt; if pebble's own files are at fault the next Open starts with an empty index.
+// ErrDamaged is what a lookup yields that meets a value or a table it cannot read. The segment's
+// index should be rebuilt; if pebble's own files are at fault the next Open starts with an empty
+// index.
 var ErrDamaged = errors.New("index is damaged")
 
 // damagedName is the file that tells the next Open to start afresh.

@@ -182,8 +182,8 @@ func (c *checker) records(b []byte) error {
 	return c.verdict()
 }
 
-// plain does it for the common case, an uncompressed v2 batch, without allocating. It runs for every
-// record that a broker takes in.
+// plain does it for the common case, an uncompressed v2 batch, without allocating. It runs for
+// every record that a broker takes in.
 func (c *checker) plain(b Batch) error {
 	count, base := b.Count(), b.BaseTimestamp()
 	rules := c.rules.Compacted || limited(c.rules.BeforeMaxMs) || limited(c.rules.AfterMaxMs)

@@ -85,7 +85,7 @@ func Create(fs disk.FS, dir string, base, preallocate int64) (*Segment, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = f.Truncate(0)
+	err = disk.Empty(f)
 	if err == nil && preallocate > 0 {
 		err = f.Preallocate(0, preallocate)
 	}
