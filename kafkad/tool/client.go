@@ -183,6 +183,25 @@ func do[R kmsg.Response](ctx context.Context, a *admin, req kmsg.Request) (R, er
 	return resp.(R), nil
 }
 
+// retryBackoff is upstream's default of retry.backoff.ms.
+const retryBackoff = 100 * time.Millisecond
+
+// untilSettled repeats a request as long as the cluster says that it may succeed later. When the
+// time is up the last answer counts.
+func untilSettled(ctx context.Context, request func(context.Context) error) error {
+	for {
+		err := request(ctx)
+		if !kerr.IsRetriable(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(retryBackoff):
+		}
+	}
+}
+
 // protocolError is an error code with the message that came with it.
 type protocolError struct {
 	code    int16

@@ -173,6 +173,9 @@ func runGroups(ctx context.Context, env Env, p *parsed) error {
 	ctx, cancel := context.WithTimeout(ctx, 6*time.Duration(p.number("timeout"))*time.Millisecond)
 	defer cancel()
 	c := &groupCommand{env: env, p: p, adm: kadm.NewClient(a.Client)}
+	if err := c.awaitCoordinators(ctx, p.all("group")); err != nil {
+		return err
+	}
 	switch {
 	case p.has("list"):
 		return c.list(ctx)
@@ -184,6 +187,17 @@ func runGroups(ctx context.Context, env Env, p *parsed) error {
 		return c.reset(ctx)
 	}
 	return c.removeOffsets(ctx)
+}
+
+// awaitCoordinators waits until every group has a coordinator, as upstream's client does. The first
+// question makes a young cluster create the topic that groups live in.
+func (c *groupCommand) awaitCoordinators(ctx context.Context, groups []string) error {
+	if len(groups) == 0 {
+		return nil
+	}
+	return untilSettled(ctx, func(ctx context.Context) error {
+		return c.adm.FindGroupCoordinators(ctx, groups...).Error()
+	})
 }
 
 var groupStates = []string{"PreparingRebalance", "CompletingRebalance", "Stable", "Dead",

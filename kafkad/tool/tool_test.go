@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -405,5 +407,31 @@ func TestMoment(t *testing.T) {
 		if err != nil || got.UTC().Format(time.RFC3339Nano) != want {
 			t.Errorf("%s: %v, %v; want %s", args, got.UTC(), err, want)
 		}
+	}
+}
+
+func TestUntilSettled(t *testing.T) {
+	answers := func(list ...error) (func(context.Context) error, *int) {
+		n := new(int)
+		return func(context.Context) error {
+			*n++
+			return list[min(*n, len(list))-1]
+		}, n
+	}
+	young, n := answers(kerr.CoordinatorNotAvailable, kerr.CoordinatorLoadInProgress, nil)
+	if err := untilSettled(t.Context(), young); err != nil || *n != 3 {
+		t.Errorf("a coordinator that comes: %v after %d questions", err, *n)
+	}
+	forbidden, n := answers(kerr.GroupAuthorizationFailed, nil)
+	err := untilSettled(t.Context(), forbidden)
+	if !errors.Is(err, kerr.GroupAuthorizationFailed) || *n != 1 {
+		t.Errorf("a final refusal: %v after %d questions", err, *n)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	never, n := answers(kerr.CoordinatorNotAvailable)
+	err = untilSettled(ctx, never)
+	if !errors.Is(err, kerr.CoordinatorNotAvailable) || *n != 1 {
+		t.Errorf("no coordinator in time: %v after %d questions", err, *n)
 	}
 }
