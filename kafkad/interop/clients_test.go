@@ -125,7 +125,8 @@ func TestInteropKcat(t *testing.T) {
 			t.Errorf("kcat with %s: what came back differs (%d bytes, want %d)", codec, len(out), in.Len())
 		}
 	}
-	out = runTool(t, exec.Command("kcat", "-b", addr, "-G", "kcat-group", "-e", "-q", "kcat-none"), "")
+	out = runTool(t, exec.Command("kcat", "-b", addr, "-G", "kcat-group", "-e", "-q",
+		"-X", "auto.offset.reset=earliest", "kcat-none"), "")
 	if n := strings.Count(out, "\n"); n != 20000 {
 		t.Errorf("kcat in a group read %d lines, want 20000", n)
 	}

@@ -126,7 +126,7 @@ func tail(s string, n int) string {
 // stop ends the process in an orderly way and fails the test if it does not exit with status 0 (143 for a JVM).
 func (p *process) stop() {
 	p.t.Helper()
-	p.cmd.Process.Signal(syscall.SIGTERM)
+	p.signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
 	case <-time.After(30 * time.Second):
@@ -135,6 +135,13 @@ func (p *process) stop() {
 	var exit *exec.ExitError
 	if errors.As(p.err, &exit) && exit.ExitCode() != 143 {
 		p.t.Errorf("%s ended with %v\n%s", p.name, p.err, tail(p.out.String(), 30))
+	}
+}
+
+func (p *process) signal(s os.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatalf("%s: %v", p.name, err)
 	}
 }
 
@@ -254,7 +261,7 @@ func kafkad(t *testing.T, zk, logDir, extra string) (*process, string) {
 	t.Helper()
 	port := freePort(t)
 	cfg := writeFile(t, filepath.Join(t.TempDir(), "server.properties"),
-		fmt.Sprintf(brokerConfig, 0, port, logDir, zk, extra))
+		fmt.Sprintf(brokerConfig, 0, port, logDir, zk, "admin.address=\n"+extra))
 	return startOurs(t, "kafkad", "serve", "--config", cfg), fmt.Sprintf("localhost:%d", port)
 }
 
@@ -273,7 +280,13 @@ func apacheKafka(t *testing.T, release, zk, logDir string) (*process, string) {
 
 func peerCommand(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
-	return exec.Command(filepath.Join(repo(t), ".ci/peers/peer"), args...)
+	cmd := exec.Command(filepath.Join(repo(t), ".ci/peers/peer"), args...)
+	cmd.Env = os.Environ()
+	if os.Getenv("PEER_JVM") == "" {
+		// A tool lives for a second or two: the second compiler only keeps the machine busy.
+		cmd.Env = append(cmd.Env, "PEER_JVM=-Xmx512m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+	}
+	return cmd
 }
 
 // apache runs one of Apache's tools to its end and returns standard output and standard error together.
@@ -286,6 +299,11 @@ func apache(t *testing.T, stdin string, args ...string) string {
 // ours runs one of our tools under the name people type.
 func ours(t *testing.T, stdin, name string, args ...string) string {
 	t.Helper()
+	return runTool(t, oursCommand(t, name, args...), stdin)
+}
+
+func oursCommand(t *testing.T, name string, args ...string) *exec.Cmd {
+	t.Helper()
 	link := filepath.Join(t.TempDir(), name)
 	daemon := "kafkad"
 	if strings.HasPrefix(name, "zk") {
@@ -294,9 +312,10 @@ func ours(t *testing.T, stdin, name string, args ...string) string {
 	if err := os.Symlink(bin(t, daemon), link); err != nil {
 		t.Fatal(err)
 	}
-	return runTool(t, exec.Command(link, args...), stdin)
+	return exec.Command(link, args...)
 }
 
+// runTool runs it to its end (90 s at most) and returns standard output and standard error together.
 func runTool(t *testing.T, cmd *exec.Cmd, stdin string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
