@@ -7,7 +7,6 @@ PEERS ?= $(HOME)/.cache/peers
 export PEERS
 lint := go tool -modfile=.ci/tools/go.mod
 unit := $(shell go list ./... 2>/dev/null | grep -v -E '/(interop|bench)$$')
-pure := ./zkd/... ./kafkad/...
 
 .PHONY: help build up test check lint crash fuzz interop interop-short hosts bench packages clean
 
@@ -47,17 +46,17 @@ fuzz: ## every fuzz target, FUZZTIME= each (default 3s)
 
 interop: build ## real Apache servers and tools, foreign clients (brings them from Maven and PyPI)
 	.ci/peers/need interop
-	go test -count=1 -tags interop -timeout 25m -p 1 ./...  -run 'Interop'
+	ZKAFKA_BIN=$(CURDIR)/bin go test -count=1 -tags interop -timeout 25m -p 1 ./...  -run 'Interop'
 
 interop-short: build ## the interop tests that this machine can run without installing anything
-	.ci/peers/short
+	ZKAFKA_BIN=$(CURDIR)/bin .ci/peers/short
 
 hosts: ## the packages in real systemd hosts, power cut included (needs root)
 	packaging/hosts/test
 
 bench: build ## side by side with the Apache servers, ratios printed as a table
 	.ci/peers/need bench
-	go run ./kafkad/bench/cmd
+	go test -count=1 -tags bench -run '^TestSideBySide$$' -v -timeout 90m -p 1 ./zkd/bench ./kafkad/bench
 
 packages: ## deb and rpm of both into dist/
 	packaging/build $(VERSION)
