@@ -163,8 +163,8 @@ func TestWords(t *testing.T) {
 		t.Fatal(err)
 	}
 	const version = `3\.9\.4-zkd-1\.2\.3, built on 2026-01-02 03:04 UTC`
-	counts := []string{
-		`Latency min/avg/max: \d+/\d+\.\d+/\d+`, `Received: 3`, `Sent: 3`, `Connections: 2`,
+	counts := []string{ // those that asked before may not be forgotten yet
+		`Latency min/avg/max: \d+/\d+\.\d+/\d+`, `Received: 3`, `Sent: 3`, `Connections: [2-9]`,
 		`Outstanding: 0`, `Zxid: 0x2`, `Mode: standalone`, `Node count: 6`,
 	}
 	match(t, "srvr", s.word("srvr"),
