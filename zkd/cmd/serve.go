@@ -71,6 +71,11 @@ func serve(ctx context.Context, flags *configFlags, version string) error {
 		return &exitError{code: exitConfig}
 	}
 	d.cfg = cfg
+	if os.Getenv("GOGC") == "" {
+		// The tree is most of the heap and lives for ever: collecting at half of it again costs
+		// little time and spares a quarter of the memory.
+		debug.SetGCPercent(50)
+	}
 	if ctx == nil {
 		ctx = context.Background()
 	}
