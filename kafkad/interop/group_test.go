@@ -16,9 +16,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// Three consoles in one group, then one, then none, as in any introduction to Kafka: every partition
-// has one reader, and LAG is right at each step. One subtest has three of Apache's consumers; in the
-// other librdkafka, Apache's and ours must agree on an assignment.
+// Three consoles in one group, then one, then none, as in any introduction to Kafka: every
+// partition has one reader, and LAG is right at each step. One subtest has three of Apache's
+// consumers; in the other librdkafka, Apache's and ours must agree on an assignment.
 func TestInteropConsumersComeAndGo(t *testing.T) {
 	needForeign(t)
 	_, zk := zkd(t, t.TempDir())
@@ -121,7 +121,8 @@ type walk struct {
 // produce adds n messages, a third to each partition.
 func (w *walk) produce(n int) {
 	w.t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(w.addr), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(w.addr),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -189,7 +190,8 @@ func (w *walk) agree() {
 
 // groupTable is what kafka-consumer-groups --describe shows, sorted by partition.
 type groupTable struct {
-	rows     [][]string // GROUP TOPIC PARTITION CURRENT-OFFSET LOG-END-OFFSET LAG CONSUMER-ID HOST CLIENT-ID
+	// GROUP TOPIC PARTITION CURRENT-OFFSET LOG-END-OFFSET LAG CONSUMER-ID HOST CLIENT-ID
+	rows     [][]string
 	inactive bool
 }
 

@@ -49,7 +49,8 @@ const run = async () => {
 run().catch(e => { console.error(e); process.exit(1) })
 `
 
-// kafkajs brings a protocol implementation of its own, with older request versions than others send.
+// kafkajs brings a protocol implementation of its own, with older request versions than others
+// send.
 func TestInteropKafkajs(t *testing.T) {
 	needForeign(t)
 	modules := nodeModules(t, "kafkajs@2.2.4")
@@ -81,7 +82,8 @@ func nodeModules(t *testing.T, name string) string {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		runTool(t, exec.Command("npm", "install", "--no-audit", "--no-fund", "--prefix", dir, name), "")
+		runTool(t, exec.Command("npm", "install", "--no-audit", "--no-fund", "--prefix", dir, name),
+			"")
 	}
 	return modules
 }

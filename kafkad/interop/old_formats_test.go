@@ -13,13 +13,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kversion"
 )
 
-// Clients from before record batches write and read message sets; they and today's clients read each
-// other's records. Headers are lost on the way to them, keys, values and times are not.
+// Clients from before record batches write and read message sets; they and today's clients read
+// each other's records. Headers are lost on the way to them, keys, values and times are not.
 func TestInteropOldMessageFormats(t *testing.T) {
 	_, zk := zkd(t, t.TempDir())
 	_, addr := kafkad(t, zk, t.TempDir(), "")
-	// No lz4: the broker writes it for 0.9 with the wrong header checksum that clients of the time made,
-	// and franz-go expects the right one.
+	// No lz4: the broker writes it for 0.9 with the wrong header checksum that clients of the time
+	// made, and franz-go expects the right one.
 	clients := []struct {
 		name     string
 		versions *kversion.Versions
@@ -60,7 +60,8 @@ func TestInteropOldMessageFormats(t *testing.T) {
 	for _, c := range clients {
 		got := readAll(ctx, t, addr, c.name, c.versions, len(all))
 		if !slices.Equal(got, all) {
-			t.Errorf("as %s: read %d records, not the %d that were sent", c.name, len(got), len(all))
+			t.Errorf("as %s: read %d records, not the %d that were sent", c.name, len(got),
+				len(all))
 		}
 	}
 }

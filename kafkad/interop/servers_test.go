@@ -37,12 +37,24 @@ var build = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	built = dir
 	cmd := exec.Command("go", "build", "-o", dir, "zkafka/zkd", "zkafka/kafkad")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
 	return dir, nil
 })
+
+// built is the directory that build made, empty if there is none.
+var built string
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if built != "" {
+		_ = os.RemoveAll(built) // what is left in the temporary directory fails no test
+	}
+	os.Exit(code)
+}
 
 func bin(t *testing.T, name string) string {
 	t.Helper()
@@ -53,8 +65,8 @@ func bin(t *testing.T, name string) string {
 	return filepath.Join(dir, name)
 }
 
-// needForeign skips a test that needs what only a machine with Java, Maven, Python and kcat has. The make target
-// says loudly that it sets the variable.
+// needForeign skips a test that needs what only a machine with Java, Maven, Python and kcat has.
+// The make target says loudly that it sets the variable.
 func needForeign(t *testing.T) {
 	t.Helper()
 	if os.Getenv("INTEROP_GO_ONLY") != "" {
@@ -123,7 +135,8 @@ func tail(s string, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-// stop ends the process in an orderly way and fails the test if it does not exit with status 0 (143 for a JVM).
+// stop ends the process in an orderly way and fails the test if it does not exit with status 0 (143
+// for a JVM).
 func (p *process) stop() {
 	p.t.Helper()
 	p.signal(syscall.SIGTERM)
@@ -165,14 +178,16 @@ func (p *process) waitPort(addr string) {
 		select {
 		case <-tick.C:
 		case <-p.done:
-			p.t.Fatalf("%s ended before it listened on %s: %v\n%s", p.name, addr, p.err, tail(p.out.String(), 40))
+			p.t.Fatalf("%s ended before it listened on %s: %v\n%s", p.name, addr, p.err,
+				tail(p.out.String(), 40))
 		case <-deadline:
 			p.t.Fatalf("%s does not listen on %s\n%s", p.name, addr, tail(p.out.String(), 40))
 		}
 	}
 }
 
-// startOurs starts one of our daemons and waits for READY=1 on the socket that systemd would give it.
+// startOurs starts one of our daemons and waits for READY=1 on the socket that systemd would give
+// it.
 func startOurs(t *testing.T, name string, args ...string) *process {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "notify") // short: a socket's path has 108 bytes
@@ -237,7 +252,8 @@ func apacheZooKeeper(t *testing.T, release, dataDir string) (*process, string) {
 	needForeign(t)
 	port := freePort(t)
 	cfg := writeFile(t, filepath.Join(t.TempDir(), "zoo.cfg"), fmt.Sprintf(
-		"tickTime=2000\ndataDir=%s\nclientPort=%d\nadmin.enableServer=false\n4lw.commands.whitelist=*\n", dataDir, port))
+		"tickTime=2000\ndataDir=%s\nclientPort=%d\nadmin.enableServer=false\n"+
+			"4lw.commands.whitelist=*\n", dataDir, port))
 	p := start(t, "zookeeper-"+release, peerCommand(t, "zk", "zookeeper-"+release, cfg))
 	addr := fmt.Sprintf("localhost:%d", port)
 	p.waitPort(addr)
@@ -266,12 +282,12 @@ func kafkad(t *testing.T, zk, logDir, extra string) (*process, string) {
 }
 
 // apacheKafka starts Apache's broker with id 0 and returns its address.
-func apacheKafka(t *testing.T, release, zk, logDir string) (*process, string) {
+func apacheKafka(t *testing.T, release, zk, logDir, extra string) (*process, string) {
 	t.Helper()
 	needForeign(t)
 	port := freePort(t)
 	cfg := writeFile(t, filepath.Join(t.TempDir(), "server.properties"),
-		fmt.Sprintf(brokerConfig, 0, port, logDir, zk, ""))
+		fmt.Sprintf(brokerConfig, 0, port, logDir, zk, extra))
 	p := start(t, "kafka-"+release, peerCommand(t, "kafka", "kafka-"+release, cfg))
 	addr := fmt.Sprintf("localhost:%d", port)
 	p.waitPort(addr)
@@ -289,7 +305,8 @@ func peerCommand(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// apache runs one of Apache's tools to its end and returns standard output and standard error together.
+// apache runs one of Apache's tools to its end and returns standard output and standard error
+// together.
 func apache(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
 	needForeign(t)
@@ -315,7 +332,8 @@ func oursCommand(t *testing.T, name string, args ...string) *exec.Cmd {
 	return exec.Command(link, args...)
 }
 
-// runTool runs it to its end (90 s at most) and returns standard output and standard error together.
+// runTool runs a command to its end (90 s at most) and returns standard output and standard error
+// together.
 func runTool(t *testing.T, cmd *exec.Cmd, stdin string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)

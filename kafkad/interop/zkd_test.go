@@ -18,26 +18,29 @@ func TestInteropApacheKafkaOnZkd(t *testing.T) {
 		t.Run(release, func(t *testing.T) {
 			needForeign(t)
 			_, zk := zkd(t, t.TempDir())
-			broker, addr := apacheKafka(t, release, zk+"/book-kaf", t.TempDir())
-			name := "kafka-" + release
-			topics := []string{"kafka-topics", name, "--bootstrap-server", addr}
+			broker, addr := apacheKafka(t, release, zk+"/book-kaf", t.TempDir(), "")
+			run, at := shell(t, release), " --bootstrap-server "+addr+" --topic t "
+			topics := "kafka-topics" + at
 			if release == "1.0.0" {
-				topics = []string{"kafka-topics", name, "--zookeeper", zk + "/book-kaf"}
+				topics = "kafka-topics --topic t --zookeeper " + zk + "/book-kaf"
 			}
-			out := apache(t, "", append(topics, "--create", "--topic", "t", "--partitions", "3", "--replication-factor", "1")...)
+			out := run("", topics+" --create --partitions 3 --replication-factor 1")
 			want(t, "create", out, "Created topic")
 			var in strings.Builder
 			for i := range 300 {
 				fmt.Fprintf(&in, "message %d\n", i)
 			}
-			apache(t, in.String(), "kafka-console-producer", name, "--broker-list", addr, "--topic", "t")
-			out = apache(t, "", "kafka-console-consumer", name, "--bootstrap-server", addr, "--topic", "t",
-				"--from-beginning", "--max-messages", "300", "--timeout-ms", "30000", "--consumer-property", "group.id=g")
+			run(in.String(), "kafka-console-producer --topic t --broker-list "+addr)
+			out = run("", "kafka-console-consumer"+at+"--from-beginning --max-messages 300"+
+				" --timeout-ms 30000 --consumer-property group.id=g")
 			if n := strings.Count(out, "message "); n != 300 {
 				t.Errorf("consumed %d messages, want 300\n%s", n, tail(out, 10))
 			}
-			out = apache(t, "", "kafka-consumer-groups", name, "--bootstrap-server", addr, "--describe", "--group", "g")
+			out = run("", "kafka-consumer-groups --describe --group g --bootstrap-server "+addr)
 			want(t, "describe group", out, "LOG-END-OFFSET", "t ")
+			if sum := sumOffsets(out); sum != 300 {
+				t.Errorf("offsets sum to %d, want 300, LAG 0 in\n%s", sum, out)
+			}
 			out = ours(t, "", "zkCli.sh", "-server", zk, "ls", "/book-kaf/brokers/ids")
 			want(t, "brokers", out, "[0]")
 			broker.stop()
