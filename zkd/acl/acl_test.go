@@ -75,6 +75,14 @@ func TestFixup(t *testing.T) {
 		{list(1, "ip", "1.2.3.4/33"), "[] false"},
 		{list(1, "ip", "::ffff:1.2.3.4"), "[] false"},
 		{list(1, "ip", "fe80::1%eth0"), "[] false"},
+		{list(1, "ip", "1.2.3.04"), "[{1 {ip 1.2.3.04}}] true"},
+		{list(1, "ip", "1.2.3.+4/+8"), "[{1 {ip 1.2.3.+4/+8}}] true"},
+		{list(1, "ip", "1.2.3"), "[] false"},
+		{list(1, "ip", "1.2.3.256"), "[] false"},
+		{list(1, "ip", "::1/128"), "[{1 {ip ::1/128}}] true"},
+		{list(1, "ip", "::1::"), "[] false"},
+		{list(1, "ip", "1:2:3:4:5:6:7::8"), "[] false"},
+		{list(1, "ip", "00001::"), "[] false"},
 		{list(1, "nosuch", "x"), "[] false"},
 	} {
 		got, ok := c.Fixup(tc.list, ids)

@@ -88,11 +88,56 @@ func ipMatches(have, want string) bool {
 	return err == nil && p.Contains(peer)
 }
 
-// parseIP reads an address as upstream does: no zone, no IPv4 tail in IPv6.
+// parseIP reads an address as upstream does: numbers may have signs and leading zeros, IPv6 has
+// neither a zone nor an IPv4 tail.
 func parseIP(s string) (netip.Addr, bool) {
-	if strings.Contains(s, ":") && strings.Contains(s, ".") {
+	if strings.Contains(s, ":") {
+		return parseIPv6(s)
+	}
+	parts := strings.Split(s, ".")
+	if len(parts) != 4 {
 		return netip.Addr{}, false
 	}
-	a, err := netip.ParseAddr(s)
-	return a, err == nil && a.Zone() == ""
+	var b [4]byte
+	for i, part := range parts {
+		n, err := strconv.ParseInt(part, 10, 32)
+		if err != nil || n < 0 || n > 255 {
+			return netip.Addr{}, false
+		}
+		b[i] = byte(n)
+	}
+	return netip.AddrFrom4(b), true
+}
+
+func parseIPv6(s string) (netip.Addr, bool) {
+	const groups = 8
+	var b [2 * groups]byte
+	head, tail, short := strings.Cut(s, "::")
+	h, t := splitGroups(head), splitGroups(tail)
+	switch {
+	case !short && len(h) != groups,
+		short && (len(h)+len(t) >= groups || strings.Contains(tail, "::")),
+		!putGroups(b[:], h),
+		!putGroups(b[len(b)-2*len(t):], t):
+		return netip.Addr{}, false
+	}
+	return netip.AddrFrom16(b), true
+}
+
+func splitGroups(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, ":")
+}
+
+func putGroups(b []byte, groups []string) bool {
+	for i, g := range groups {
+		n, err := strconv.ParseInt(g, 16, 32)
+		if err != nil || len(g) > 4 {
+			return false
+		}
+		b[2*i], b[2*i+1] = byte(n>>8), byte(n)
+	}
+	return true
 }

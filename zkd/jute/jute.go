@@ -10,7 +10,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -229,11 +228,50 @@ func (r *Reader) StringOrNull() (string, bool) {
 	if b == nil {
 		return "", false
 	}
-	s := string(b)
-	if !utf8.ValidString(s) {
-		s = strings.ToValidUTF8(s, string(utf8.RuneError))
+	return Text(b), true
+}
+
+// Text returns b as a string. What is not UTF-8 becomes U+FFFD, as many of them as a Java reader
+// makes: one for each sequence that breaks off and for each half of a surrogate pair.
+func Text(b []byte) string {
+	if utf8.Valid(b) {
+		return string(b)
 	}
-	return s, true
+	out := make([]byte, 0, len(b)+8)
+	for len(b) > 0 {
+		r, n := utf8.DecodeRune(b)
+		if r == utf8.RuneError && n == 1 {
+			n = malformed(b)
+		}
+		out = utf8.AppendRune(out, r)
+		b = b[n:]
+	}
+	return string(out)
+}
+
+// malformed returns the length of the broken sequence that b starts with.
+func malformed(b []byte) int {
+	low, high, size := byte(0x80), byte(0xbf), 1
+	switch c := b[0]; {
+	case c >= 0xc2 && c <= 0xdf:
+		size = 2
+	case c == 0xe0:
+		low, size = 0xa0, 3
+	case c > 0xe0 && c <= 0xef:
+		size = 3
+	case c == 0xf0:
+		low, size = 0x90, 4
+	case c > 0xf0 && c < 0xf4:
+		size = 4
+	case c == 0xf4:
+		high, size = 0x8f, 4
+	}
+	n := 1
+	for n < min(size, len(b)) && b[n] >= low && b[n] <= high {
+		low, high = 0x80, 0xbf
+		n++
+	}
+	return n
 }
 
 // VectorLen reads the count of a vector whose elements take at least minElem bytes each: -1 for

@@ -150,3 +150,23 @@ func FuzzReader(f *testing.F) {
 		}
 	})
 }
+
+// TestText: as many replacements as Java's String(byte[], UTF_8) makes.
+func TestText(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain é 日 😀":              "plain é 日 😀",
+		"\xff\xfe":                 "\ufffd\ufffd",
+		"a\xe2\x82b":               "a\ufffdb",
+		"\xe2\x82":                 "\ufffd",
+		"\xc3":                     "\ufffd",
+		"\xc0\x80":                 "\ufffd\ufffd",
+		"\xe0\x80\x80":             "\ufffd\ufffd\ufffd",
+		"\xf0\x9f\x98z":            "\ufffdz",
+		"\xf4\x90\x80\x80":         "\ufffd\ufffd\ufffd\ufffd",
+		"\xed\xa0\xbd\xed\xb8\x80": "\ufffd\ufffd",
+	} {
+		if got := Text([]byte(in)); got != want {
+			t.Errorf("%x: %q, not %q", in, got, want)
+		}
+	}
+}

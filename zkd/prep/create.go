@@ -21,12 +21,16 @@ func ephemeral(flags int32) bool {
 	return flags == proto.ModeEphemeral || flags == proto.ModeEphemeralSequential
 }
 
+func withTTL(flags int32) bool {
+	return flags == proto.ModePersistentWithTTL || flags == proto.ModePersistentSequentialWithTTL
+}
+
 // validFlags checks flags and ttl of a create. The operation is a create of any kind.
 func (p *Prep) validFlags(op proto.Op, flags int32, ttl int64) proto.Err {
 	if flags < proto.ModePersistent || flags > proto.ModePersistentSequentialWithTTL {
 		return proto.ErrBadArguments
 	}
-	if flags == proto.ModePersistentWithTTL || flags == proto.ModePersistentSequentialWithTTL {
+	if withTTL(flags) {
 		if !p.extended {
 			return proto.ErrUnimplemented
 		}

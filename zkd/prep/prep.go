@@ -142,7 +142,13 @@ func (p *Prep) prepareMulti(t *Txn, r *Request, multi *proto.MultiRequest) {
 	txns := make([]proto.SubTxn, 0, len(multi.Ops))
 	failed := false
 	for i := range multi.Ops {
-		op := &multi.Ops[i]
+		if _, ok := inMulti(&multi.Ops[i]); !ok {
+			p.failWith(t, proto.ErrMarshallingError)
+			return
+		}
+	}
+	for i := range multi.Ops {
+		op, _ := inMulti(&multi.Ops[i])
 		if failed {
 			txns = append(txns, errorTxn(proto.ErrRuntimeInconsistency))
 			continue
@@ -157,6 +163,37 @@ func (p *Prep) prepareMulti(t *Txn, r *Request, multi *proto.MultiRequest) {
 		txns = append(txns, proto.SubTxn{Type: op.Type, Body: body})
 	}
 	t.Body = &proto.MultiTxn{Txns: txns}
+}
+
+// inMulti returns what an operation means in a multi, false if it makes the whole multi malformed.
+// Upstream reads the operations of a multi with the constructors of its client library, and they
+// are stricter with flags and ACL than a create on its own, know no container deletion, and choose
+// the kind of creation by the flags.
+func inMulti(op *proto.MultiOp) (proto.MultiOp, bool) {
+	switch b := op.Body.(type) {
+	case *proto.CreateRequest:
+		if b.ACL == nil || b.Flags < proto.ModePersistent || b.Flags > proto.ModeContainer {
+			return *op, false
+		}
+		return createInMulti(op.Type, b), true
+	case *proto.CreateTTLRequest:
+		if withTTL(b.Flags) {
+			return *op, true
+		}
+		return createInMulti(proto.OpCreate, &proto.CreateRequest{
+			Path: b.Path, Data: b.Data, ACL: b.ACL, Flags: b.Flags,
+		}), true
+	case *proto.DeleteContainerRequest:
+		return *op, false
+	}
+	return *op, !op.IsRead()
+}
+
+func createInMulti(op proto.Op, b *proto.CreateRequest) proto.MultiOp {
+	if b.Flags == proto.ModeContainer {
+		op = proto.OpCreateContainer
+	}
+	return proto.MultiOp{Type: op, Body: b}
 }
 
 func errorTxn(err proto.Err) proto.SubTxn {
@@ -178,11 +215,6 @@ func (p *Prep) operation(
 	case *proto.DeleteRequest:
 		return p.delete(t, r, b)
 	case *proto.DeleteContainerRequest:
-		if t == nil {
-			// Upstream lets anybody delete containers through a multi, without a permission
-			// check; the operation is meant for servers alone.
-			return nil, proto.ErrUnimplemented
-		}
 		return p.deleteContainer(b.Path)
 	case *proto.SetDataRequest:
 		return p.setData(t, r, b)

@@ -181,8 +181,55 @@ func TestContainerFromClient(t *testing.T) {
 	p.Prepare(&txn, &prep.Request{Op: proto.OpMulti, Body: &proto.MultiRequest{Ops: []proto.MultiOp{
 		{Type: proto.OpDeleteContainer, Body: &proto.DeleteContainerRequest{Path: "/zookeeper"}},
 	}}})
-	if got := show(&txn); !strings.Contains(got, "Err:KeeperErrorCode = Unimplemented") {
-		t.Error(got)
+	if txn.Err != proto.ErrMarshallingError {
+		t.Error(show(&txn))
+	}
+}
+
+// TestMultiOfCreates: what kind of znode a create in a multi makes, and what a multi cannot hold.
+func TestMultiOfCreates(t *testing.T) {
+	create := func(op proto.Op, flags int32) proto.MultiOp {
+		return proto.MultiOp{Type: op, Body: &proto.CreateRequest{
+			Path: "/x", ACL: proto.OpenACL(), Flags: flags,
+		}}
+	}
+	ttl := func(flags int32, ttl int64) proto.MultiOp {
+		return proto.MultiOp{Type: proto.OpCreateTTL, Body: &proto.CreateTTLRequest{
+			Path: "/x", ACL: proto.OpenACL(), Flags: flags, TTL: ttl,
+		}}
+	}
+	noACL := create(proto.OpCreate, 0)
+	noACL.Body.(*proto.CreateRequest).ACL = nil
+	for _, c := range []struct {
+		op   proto.MultiOp
+		want string // type of the transaction in the multi, or the error of the whole
+	}{
+		{create(proto.OpCreate, 0), "create"},
+		{create(proto.OpCreate2, 1), "create2"},
+		{create(proto.OpCreate, 4), "createContainer"},
+		{create(proto.OpCreateContainer, 0), "createContainer"},
+		{ttl(5, 9), "createTTL"},
+		{ttl(0, 9), "create"},
+		{ttl(4, 9), "createContainer"},
+		{ttl(5, 0), "error"},
+		{create(proto.OpCreate, 5), "KeeperErrorCode = MarshallingError"},
+		{create(proto.OpCreate2, 7), "KeeperErrorCode = MarshallingError"},
+		{noACL, "KeeperErrorCode = MarshallingError"},
+		{proto.MultiOp{Type: proto.OpGetData, Body: &proto.GetDataRequest{Path: "/"}},
+			"KeeperErrorCode = MarshallingError"},
+	} {
+		p := newPrep(t, tree.New(), prep.Options{ExtendedTypes: true})
+		var txn prep.Txn
+		p.Prepare(&txn, &prep.Request{Op: proto.OpMulti, Body: &proto.MultiRequest{
+			Ops: []proto.MultiOp{c.op},
+		}})
+		got := txn.Err.Error()
+		if multi, ok := txn.Body.(*proto.MultiTxn); ok {
+			got = multi.Txns[0].Type.String()
+		}
+		if got != c.want {
+			t.Errorf("%v %+v: %s, not %s", c.op.Type, c.op.Body, got, c.want)
+		}
 	}
 }
 

@@ -1,7 +1,9 @@
 package replica
 
 import (
+	"errors"
 	"strings"
+	"unicode/utf8"
 	"unsafe"
 
 	"zkafka/zkd/acl"
@@ -10,7 +12,7 @@ import (
 	"zkafka/zkd/tree"
 )
 
-// borrowString reads a string that shares the memory of the frame. It must not be kept.
+// borrowString reads a string that shares the memory of the frame if it can. It must not be kept.
 func borrowString(rd *jute.Reader) string {
 	s, _ := borrowStringOrNull(rd)
 	return s
@@ -18,8 +20,22 @@ func borrowString(rd *jute.Reader) string {
 
 func borrowStringOrNull(rd *jute.Reader) (string, bool) {
 	b := rd.Buffer()
+	if !utf8.Valid(b) {
+		return jute.Text(b), true
+	}
 	return unsafe.String(unsafe.SliceData(b), len(b)), b != nil
 }
+
+// readPath reads the path of a request. One that is null is malformed.
+func (m *Machine) readPath() string {
+	path, ok := borrowStringOrNull(&m.rd)
+	if !ok {
+		m.rd.Fail(errNullPath)
+	}
+	return path
+}
+
+var errNullPath = errors.New("path is null")
 
 // read answers a request that needs no transaction.
 func (m *Machine) read(c *Conn, xid int32, op proto.Op, body []byte, since int64) {
@@ -94,6 +110,15 @@ func (m *Machine) find(path string) (*tree.Node, bool) {
 	return m.tree.Get(path)
 }
 
+// watchedPath is the path under which a read of n registers its watch: that of the request, in the
+// memory of the znode. A watch on the empty path, the root's other name, never fires.
+func watchedPath(n *tree.Node, path string) string {
+	if path == "" {
+		return ""
+	}
+	return n.Path()
+}
+
 // readable finds a znode that the connection may read.
 func (m *Machine) readable(c *Conn, path string) (*tree.Node, proto.Err) {
 	n, ok := m.find(path)
@@ -107,7 +132,7 @@ func (m *Machine) readable(c *Conn, path string) (*tree.Node, proto.Err) {
 }
 
 func (m *Machine) getData(c *Conn) proto.Err {
-	path := borrowString(&m.rd)
+	path := m.readPath()
 	watch := m.rd.Bool()
 	if m.rd.Err() != nil {
 		return proto.ErrMarshallingError
@@ -121,7 +146,7 @@ func (m *Machine) dataReply(c *Conn, path string, watch bool) proto.Err {
 		return err
 	}
 	if watch {
-		m.watches.AddData(n.Path(), c)
+		m.watches.AddData(watchedPath(n, path), c)
 	}
 	c.out.Buffer(n.Data())
 	stat := n.Stat()
@@ -130,7 +155,7 @@ func (m *Machine) dataReply(c *Conn, path string, watch bool) proto.Err {
 }
 
 func (m *Machine) exists(c *Conn) proto.Err {
-	path := borrowString(&m.rd)
+	path := m.readPath()
 	watch := m.rd.Bool()
 	if m.rd.Err() != nil {
 		return proto.ErrMarshallingError
@@ -149,7 +174,7 @@ func (m *Machine) exists(c *Conn) proto.Err {
 		return proto.ErrNoAuth
 	}
 	if watch {
-		m.watches.AddData(n.Path(), c)
+		m.watches.AddData(watchedPath(n, path), c)
 	}
 	stat := n.Stat()
 	stat.Encode(&c.out)
@@ -157,7 +182,7 @@ func (m *Machine) exists(c *Conn) proto.Err {
 }
 
 func (m *Machine) getChildren(c *Conn, op proto.Op) proto.Err {
-	path := borrowString(&m.rd)
+	path := m.readPath()
 	watch := m.rd.Bool()
 	if m.rd.Err() != nil {
 		return proto.ErrMarshallingError
@@ -176,7 +201,7 @@ func (m *Machine) childrenReply(c *Conn, path string, watch bool) (*tree.Node, p
 		return nil, err
 	}
 	if watch {
-		m.watches.AddChild(n.Path(), c)
+		m.watches.AddChild(watchedPath(n, path), c)
 	}
 	c.out.VectorLen(n.NumChildren())
 	for kid := range n.All() {
@@ -187,7 +212,7 @@ func (m *Machine) childrenReply(c *Conn, path string, watch bool) (*tree.Node, p
 
 // getACL shows the list to whoever may read or administer the znode; digests only to the latter.
 func (m *Machine) getACL(c *Conn) proto.Err {
-	path := borrowString(&m.rd)
+	path := m.readPath()
 	if m.rd.Err() != nil {
 		return proto.ErrMarshallingError
 	}
@@ -223,6 +248,7 @@ func (m *Machine) sync(c *Conn) proto.Err {
 	return proto.ErrOK
 }
 
+// multiRead answers several reads. Their watch flags are not heeded, as upstream does not.
 func (m *Machine) multiRead(c *Conn) proto.Err {
 	var req proto.MultiRequest
 	req.Decode(&m.rd)
@@ -242,9 +268,9 @@ func (m *Machine) multiRead(c *Conn) proto.Err {
 		var err proto.Err
 		switch b := op.Body.(type) {
 		case *proto.GetDataRequest:
-			err = m.dataReply(c, b.Path, b.Watch)
+			err = m.dataReply(c, b.Path, false)
 		case *proto.GetChildrenRequest:
-			_, err = m.childrenReply(c, b.Path, b.Watch)
+			_, err = m.childrenReply(c, b.Path, false)
 		}
 		if err != proto.ErrOK {
 			c.out.B = c.out.B[:before]
@@ -276,14 +302,18 @@ func (m *Machine) getEphemerals(c *Conn) proto.Err {
 }
 
 func (m *Machine) getAllChildrenNumber(c *Conn) proto.Err {
-	path := borrowString(&m.rd)
+	path := m.readPath()
 	if m.rd.Err() != nil {
 		return proto.ErrMarshallingError
 	}
 	if _, err := m.readable(c, path); err != proto.ErrOK {
 		return err
 	}
-	c.out.Int32(int32(m.tree.CountDescendants(path)))
+	n := m.tree.CountDescendants(path)
+	if path == "" {
+		n++ // upstream counts the root's own entry, for "/" begins with the prefix "" + "/"
+	}
+	c.out.Int32(int32(n))
 	return proto.ErrOK
 }
 

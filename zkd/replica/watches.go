@@ -89,7 +89,8 @@ func (m *Machine) watchRequest(c *Conn, op proto.Op) proto.Err {
 }
 
 // setWatches registers the watches of a client that has reconnected and fires those whose event it
-// missed while it was away. The events go out before the reply.
+// missed while it was away. The events go out before the reply. A null list fails where its turn
+// comes; upstream's lists before it have taken effect by then.
 func (m *Machine) setWatches(c *Conn, op proto.Op) proto.Err {
 	var req proto.SetWatches2
 	if op == proto.OpSetWatches {
@@ -100,6 +101,8 @@ func (m *Machine) setWatches(c *Conn, op proto.Op) proto.Err {
 			DataWatches:  old.DataWatches,
 			ExistWatches: old.ExistWatches,
 			ChildWatches: old.ChildWatches,
+
+			PersistentWatches: []string{}, PersistentRecursiveWatches: []string{},
 		}
 	} else {
 		req.Decode(&m.rd)
@@ -107,42 +110,60 @@ func (m *Machine) setWatches(c *Conn, op proto.Op) proto.Err {
 	if m.rd.Err() != nil {
 		return proto.ErrMarshallingError
 	}
-	for _, path := range req.DataWatches {
-		n, ok := m.tree.Get(path)
-		switch {
-		case !ok:
-			m.missed(c, proto.EventNodeDeleted, path)
-		case n.Mzxid() > req.RelativeZxid:
-			m.missed(c, proto.EventNodeDataChanged, path)
-		default:
-			m.watches.AddData(path, c)
+	for _, restore := range []struct {
+		list []string
+		one  func(c *Conn, path string, since int64)
+	}{
+		{req.DataWatches, m.restoreData},
+		{req.ExistWatches, m.restoreExist},
+		{req.ChildWatches, m.restoreChild},
+		{req.PersistentWatches, func(c *Conn, path string, _ int64) {
+			m.watches.AddPersistent(path, c)
+		}},
+		{req.PersistentRecursiveWatches, func(c *Conn, path string, _ int64) {
+			m.watches.AddRecursive(path, c)
+		}},
+	} {
+		if restore.list == nil {
+			return proto.ErrMarshallingError
 		}
-	}
-	for _, path := range req.ExistWatches {
-		if _, ok := m.tree.Get(path); ok {
-			m.missed(c, proto.EventNodeCreated, path)
-		} else {
-			m.watches.AddData(path, c)
+		for _, path := range restore.list {
+			restore.one(c, path, req.RelativeZxid)
 		}
-	}
-	for _, path := range req.ChildWatches {
-		n, ok := m.tree.Get(path)
-		switch {
-		case !ok:
-			m.missed(c, proto.EventNodeDeleted, path)
-		case n.Pzxid() > req.RelativeZxid:
-			m.missed(c, proto.EventNodeChildrenChanged, path)
-		default:
-			m.watches.AddChild(path, c)
-		}
-	}
-	for _, path := range req.PersistentWatches {
-		m.watches.AddPersistent(path, c)
-	}
-	for _, path := range req.PersistentRecursiveWatches {
-		m.watches.AddRecursive(path, c)
 	}
 	return proto.ErrOK
+}
+
+func (m *Machine) restoreData(c *Conn, path string, since int64) {
+	n, ok := m.find(path)
+	switch {
+	case !ok:
+		m.missed(c, proto.EventNodeDeleted, path)
+	case n.Mzxid() > since:
+		m.missed(c, proto.EventNodeDataChanged, path)
+	default:
+		m.watches.AddData(path, c)
+	}
+}
+
+func (m *Machine) restoreExist(c *Conn, path string, _ int64) {
+	if _, ok := m.find(path); ok {
+		m.missed(c, proto.EventNodeCreated, path)
+	} else {
+		m.watches.AddData(path, c)
+	}
+}
+
+func (m *Machine) restoreChild(c *Conn, path string, since int64) {
+	n, ok := m.find(path)
+	switch {
+	case !ok:
+		m.missed(c, proto.EventNodeDeleted, path)
+	case n.Pzxid() > since:
+		m.missed(c, proto.EventNodeChildrenChanged, path)
+	default:
+		m.watches.AddChild(path, c)
+	}
 }
 
 // missed sends an event that setWatches found out; it has no transaction.

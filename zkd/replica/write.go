@@ -108,7 +108,10 @@ func (m *Machine) decodeWrite(op proto.Op, body []byte) proto.Record {
 		rec = b
 	case proto.OpDelete:
 		b := &m.remove
-		b.Path = borrowString(rd)
+		var ok bool
+		if b.Path, ok = borrowStringOrNull(rd); !ok {
+			return nil
+		}
 		b.Version = rd.Int32()
 		rec = b
 	default:
@@ -117,13 +120,6 @@ func (m *Machine) decodeWrite(op proto.Op, body []byte) proto.Record {
 	}
 	if rd.Err() != nil {
 		return nil
-	}
-	if multi, ok := rec.(*proto.MultiRequest); ok {
-		for i := range multi.Ops {
-			if multi.Ops[i].IsRead() {
-				return nil
-			}
-		}
 	}
 	return rec
 }
