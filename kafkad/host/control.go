@@ -62,17 +62,17 @@ func (h *Host) LeaderAndIsr(req *cluster.LeaderAndIsr) cluster.LeaderAndIsrResul
 	}
 	results := make([]cluster.PartitionResult, len(req.Partitions))
 	work := make([]*Partition, len(req.Partitions))
-	var created []*Partition
+	var fresh []*Partition // new here, or without topic id until now
 	for i := range req.Partitions {
 		s := &req.Partitions[i]
 		results[i] = cluster.PartitionResult{Topic: s.Topic, Index: s.Index}
-		p, isNew, code := h.replicaFor(s)
+		p, isFresh, code := h.replicaFor(s)
 		results[i].Err = code
 		if code == errcode.None {
 			work[i] = p
 		}
-		if isNew && code == errcode.None {
-			created = append(created, p)
+		if isFresh && code == errcode.None {
+			fresh = append(fresh, p)
 		}
 	}
 	for i, p := range work {
@@ -81,8 +81,8 @@ func (h *Host) LeaderAndIsr(req *cluster.LeaderAndIsr) cluster.LeaderAndIsrResul
 		}
 	}
 	// Visible only once they know what they are, so that no client meets an idle new replica.
-	if len(created) > 0 {
-		h.insert(created...)
+	if len(fresh) > 0 {
+		h.insert(fresh...)
 	}
 	for i, p := range work {
 		if p != nil && results[i].Err == errcode.None {
@@ -93,10 +93,11 @@ func (h *Host) LeaderAndIsr(req *cluster.LeaderAndIsr) cluster.LeaderAndIsrResul
 	return cluster.LeaderAndIsrResult{Partitions: results}
 }
 
-// replicaFor finds the replica that a LeaderAndIsr speaks of, or makes it.
-func (h *Host) replicaFor(s *cluster.PartitionState) (*Partition, bool, errcode.Code) {
+// replicaFor finds the replica that a LeaderAndIsr speaks of, or makes it. fresh says that the tables
+// do not know it yet, or not under its topic id.
+func (h *Host) replicaFor(s *cluster.PartitionState) (p *Partition, fresh bool, code errcode.Code) {
 	tp := TP{Topic: s.Topic, Partition: s.Index}
-	p := h.lookup(tp)
+	p = h.lookup(tp)
 	if p == nil {
 		dirs, someOffline := h.usableDirs()
 		if len(dirs) == 0 || someOffline && !s.IsNew {
@@ -115,7 +116,9 @@ func (h *Host) replicaFor(s *cluster.PartitionState) (*Partition, bool, errcode.
 		}
 		return made, true, h.setTopicID(made, s.TopicID)
 	}
-	return p, false, h.setTopicID(p, s.TopicID)
+	unnamed := cluster.TopicID(p.log.TopicID()).IsZero()
+	code = h.setTopicID(p, s.TopicID)
+	return p, unnamed && !s.TopicID.IsZero(), code
 }
 
 // setTopicID gives the log its id, or compares.

@@ -308,6 +308,32 @@ func TestSettingsFollowTheCluster(t *testing.T) {
 	}
 }
 
+// A log without partition.metadata (a power cut took it, or a broker before 2.8 wrote the log) gets
+// its id from the controller, and is found by it then, together with the topic's other partitions.
+func TestTopicIDFromTheController(t *testing.T) {
+	for missing := range 3 {
+		fs := disk.NewMem()
+		h := open(t, fs, nil)
+		lead(t, h, state("t", 0, 0, 1), state("t", 1, 0, 1), state("t", 2, 0, 1))
+		if err := h.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := fs.Remove(fmt.Sprintf("/data/t-%d/partition.metadata", missing)); err != nil {
+			t.Fatal(err)
+		}
+		h = open(t, fs, nil)
+		lead(t, h, state("t", 0, 1, 1), state("t", 1, 1, 1), state("t", 2, 1, 1))
+		for index := range int32(3) {
+			p, name := h.LookupID(cluster.TopicID{1}, index)
+			if want := h.LookupName("t", index); name != "t" || p == nil || p != want {
+				t.Errorf("without the id of partition %d: partition %d by id is %v of %q",
+					missing, index, p, name)
+			}
+		}
+		h.Close()
+	}
+}
+
 // Everything acknowledged with flush.messages=1 survives a power cut at any moment.
 func TestPowerCut(t *testing.T) {
 	for seed := range uint64(30) {

@@ -105,7 +105,7 @@ func (h *Host) insert(added ...*Partition) {
 		if t == nil {
 			t = &topicParts{name: p.TP.Topic}
 			if o := old.byName[t.name]; o != nil {
-				t.parts = append(t.parts, o.parts...)
+				t.id, t.parts = o.id, append(t.parts, o.parts...)
 			}
 			fresh[t.name], next.byName[t.name] = t, t
 		}
@@ -113,7 +113,9 @@ func (h *Host) insert(added ...*Partition) {
 			t.parts = append(t.parts, nil)
 		}
 		t.parts[p.TP.Partition] = p
-		t.id = p.log.TopicID()
+		if id := cluster.TopicID(p.log.TopicID()); !id.IsZero() {
+			t.id = id
+		}
 	}
 	for _, t := range fresh {
 		if !t.id.IsZero() {
