@@ -26,8 +26,11 @@ func TestInteropFranzMillionRecords(t *testing.T) {
 	}
 	_, zk := zkd(t, t.TempDir())
 	_, addr := kafkad(t, zk, t.TempDir(), "num.partitions=4")
+	// The answer to the request that creates the topic is that it has no leader yet, as upstream's.
+	// When to ask again is up to the client: 5 s later at times, by default.
 	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.DefaultProduceTopic("million"),
-		kgo.AllowAutoTopicCreation(), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.AllowAutoTopicCreation(), kgo.MetadataMinAge(100*time.Millisecond),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.MaxBufferedRecords(100_000))
 	if err != nil {
 		t.Fatal(err)
