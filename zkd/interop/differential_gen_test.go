@@ -37,18 +37,15 @@ type step struct {
 // same in every run.
 type generator struct {
 	r        *rand.Rand
-	extended bool
 	open     [slots]bool
-	session  [slots]int
 	sessions int
-	ended    map[int]bool
 	xid      int32
 	zxid     int64 // the last one known, in shared terms
 	recent   []string
 }
 
-func newGenerator(r *rand.Rand, extended bool) *generator {
-	return &generator{r: r, extended: extended, ended: map[int]bool{}}
+func newGenerator(r *rand.Rand) *generator {
+	return &generator{r: r}
 }
 
 func (g *generator) chance(percent int) bool { return g.r.IntN(100) < percent }
@@ -70,10 +67,6 @@ func (g *generator) connected(st step, granted bool, sessions int) {
 		return
 	}
 	g.open[st.slot] = true
-	g.session[st.slot] = st.session
-	if st.session < 0 {
-		g.session[st.slot] = sessions - 1
-	}
 }
 
 func (g *generator) next() step {
@@ -92,7 +85,9 @@ func (g *generator) next() step {
 		return g.unknown(slot)
 	case n < 34:
 		return g.auth(slot)
-	case n < 36:
+	case n < 44:
+		return g.reopen(slot)
+	case n < 46:
 		return g.connect(slot) // takes the place of the connection that is open
 	}
 	st := step{slot: slot}
@@ -179,7 +174,6 @@ func (g *generator) connect(slot int) step {
 }
 
 func (g *generator) close(slot int) step {
-	g.ended[g.session[slot]] = true
 	g.xid++
 	return step{
 		slot: slot, text: fmt.Sprintf("%d: closeSession", slot), closes: true, unordered: true,
@@ -232,6 +226,21 @@ func (g *generator) auth(slot int) step {
 			p.Encode(w)
 			w.B = w.B[:len(w.B)-cut]
 		})},
+	}
+}
+
+// reopen gives everybody all rights to a znode again, as the super user.
+func (g *generator) reopen(slot int) step {
+	p := proto.AuthPacket{Scheme: "digest", Auth: []byte("super:secret")}
+	set := proto.SetACLRequest{
+		Path: pick(g, "/", "/", "/a", "/b", "/c", "/d", g.path()), ACL: proto.OpenACL(), Version: -1,
+	}
+	g.xid++
+	return step{
+		slot: slot, text: fmt.Sprintf("%d: reopen %s", slot, set.Path), frames: []packet{
+			g.encode(proto.OpAuth, proto.XidAuth, p.Encode),
+			g.encode(proto.OpSetACL, g.xid, set.Encode),
+		},
 	}
 }
 
@@ -293,7 +302,11 @@ func (g *generator) newPath(flags int32) string {
 	return p
 }
 
-func (g *generator) data() []byte {
+// data is what goes into the znode at path. Apache's server dies of a quota without a '='.
+func (g *generator) data(path string) []byte {
+	if strings.HasPrefix(path, "/zookeeper/quota") {
+		return []byte(pick(g, "count=3,bytes=100", "count=-1,bytes=-1", "count=1"))
+	}
 	switch g.r.IntN(12) {
 	case 0:
 		return nil
@@ -357,18 +370,22 @@ func (g *generator) createOp() (proto.Op, proto.Record) {
 		flags = pick[int32](g, -1, 7, 100)
 	}
 	op := pick(g, proto.OpCreate, proto.OpCreate, proto.OpCreate2, proto.OpCreateContainer)
+	path := g.newPath(flags)
 	if g.chance(10) {
 		ttl := pick[int64](g, 1, 100, 1<<40-1, 0, 1<<40)
 		if (flags == 5 || flags == 6) && g.chance(10) {
 			ttl = pick[int64](g, -1, -2)
 		}
 		return proto.OpCreateTTL, &proto.CreateTTLRequest{
-			Path: g.newPath(flags), Data: g.data(), ACL: g.acl(), Flags: flags, TTL: ttl,
+			Path: path, Data: g.data(path), ACL: g.acl(), Flags: flags, TTL: ttl,
 		}
 	}
-	return op, &proto.CreateRequest{
-		Path: g.newPath(flags), Data: g.data(), ACL: g.acl(), Flags: flags,
-	}
+	return op, &proto.CreateRequest{Path: path, Data: g.data(path), ACL: g.acl(), Flags: flags}
+}
+
+func (g *generator) setData() *proto.SetDataRequest {
+	path := g.path()
+	return &proto.SetDataRequest{Path: path, Data: g.data(path), Version: g.version()}
 }
 
 func (g *generator) request() (packet, string) {
@@ -449,8 +466,7 @@ func (g *generator) operation() (proto.Op, proto.Record) {
 	case 4, 5, 6:
 		return proto.OpDelete, &proto.DeleteRequest{Path: g.path(), Version: g.version()}
 	case 7, 8:
-		return proto.OpSetData,
-			&proto.SetDataRequest{Path: g.path(), Data: g.data(), Version: g.version()}
+		return proto.OpSetData, g.setData()
 	case 9:
 		return proto.OpSetACL,
 			&proto.SetACLRequest{Path: g.path(), ACL: g.acl(), Version: g.version()}
@@ -522,8 +538,7 @@ func (g *generator) multi() *proto.MultiRequest {
 		case 4:
 			op, body = proto.OpDelete, &proto.DeleteRequest{Path: g.path(), Version: g.version()}
 		case 5, 6:
-			op, body = proto.OpSetData,
-				&proto.SetDataRequest{Path: g.path(), Data: g.data(), Version: g.version()}
+			op, body = proto.OpSetData, g.setData()
 		case 7:
 			op, body = proto.OpDelete, &proto.DeleteRequest{Path: "/a/b", Version: -1}
 		default:
