@@ -99,8 +99,8 @@ func awaitLeaders(ctx context.Context, adm *kadm.Client, topic string, partition
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%d of %d partitions of %s have leaders (%v): %w",
-				ready, partitions, topic, err, ctx.Err())
+			return fmt.Errorf("%d of %d partitions of %s have leaders: %w",
+				ready, partitions, topic, errors.Join(ctx.Err(), err))
 		case <-tick.C:
 		}
 	}

@@ -42,7 +42,7 @@ func readFile(fs disk.FS, name string) ([]byte, error) {
 	}
 	b := make([]byte, info.Size())
 	n, err := f.ReadAt(b, 0)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return b[:n], errors.Join(err, f.Close())

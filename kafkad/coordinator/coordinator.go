@@ -237,7 +237,8 @@ func (c *Coordinator) load(s *shard, epoch int32) {
 func (c *Coordinator) TopicsGone(topics []string) {
 	c.start(func() {
 		for _, s := range c.all() {
-			s.do(true, func(now int64, m *group.Machine) { m.TopicsDeleted(now, topics) })
+			// A shard that is still loading keeps them until they expire.
+			_ = s.do(true, func(now int64, m *group.Machine) { m.TopicsDeleted(now, topics) })
 		}
 	})
 }
@@ -251,7 +252,8 @@ func (c *Coordinator) keepDeadlines() {
 		next := now + time.Hour.Milliseconds()
 		for _, s := range c.all() {
 			if due := s.next.Load(); due != 0 && due <= now {
-				s.do(true, func(now int64, m *group.Machine) { m.Tick(now) })
+				// A shard that was unloaded meanwhile has no deadlines.
+				_ = s.do(true, func(now int64, m *group.Machine) { m.Tick(now) })
 			}
 			if due := s.next.Load(); due != 0 {
 				next = min(next, due)

@@ -69,7 +69,7 @@ func TestSame(t *testing.T) {
 			if err := errors.Join(f.Truncate(2), f.Truncate(4), f.Preallocate(0, 1<<16)); err != nil {
 				t.Fatal(err)
 			}
-			if n, err := f.ReadAt(make([]byte, 9), 1); n != 3 || err != io.EOF {
+			if n, err := f.ReadAt(make([]byte, 9), 1); n != 3 || !errors.Is(err, io.EOF) {
 				t.Fatal(n, err)
 			}
 			if err := f.Close(); err != nil {
@@ -137,10 +137,10 @@ func TestCrashKeepsWhatIsSynced(t *testing.T) {
 		if got[:4] != "base" {
 			t.Fatalf("seed %d: synced bytes are gone: %q", seed, got)
 		}
-		switch x := bytes.Count([]byte(got), []byte{'x'}); {
-		case x == 0:
+		switch bytes.Count([]byte(got), []byte{'x'}) {
+		case 0:
 			seen["nothing"] = true
-		case x == 1024:
+		case 1024:
 			seen["all"] = true
 		default:
 			seen["torn"] = true

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"errors"
 	"io"
 	"os"
 	"slices"
@@ -66,7 +67,7 @@ func (f *memFile) Close() error {
 func (f *memFile) Read(p []byte) (int, error) {
 	n, err := f.ReadAt(p, f.readPos)
 	f.readPos += int64(n)
-	if n > 0 && err == io.EOF {
+	if n > 0 && errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return n, err

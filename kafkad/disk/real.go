@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -76,8 +77,7 @@ func (realFS) SyncDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer d.Close()
-	return d.Sync()
+	return errors.Join(d.Sync(), d.Close())
 }
 
 func (realFS) SyncAll(dir string) error {
@@ -85,7 +85,7 @@ func (realFS) SyncAll(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer d.Close()
+	defer func() { _ = d.Close() }() // nothing was written through it
 	if err := unix.Syncfs(int(d.Fd())); err != nil {
 		return fmt.Errorf("sync file system of %s: %w", dir, err)
 	}

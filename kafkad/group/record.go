@@ -298,7 +298,7 @@ func (r *reader) uvarint() int {
 
 // string reads a string; null reads as empty.
 func (r *reader) string() string {
-	n := 0
+	var n int
 	if r.compact {
 		n = r.uvarint() - 1
 	} else {

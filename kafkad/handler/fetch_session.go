@@ -281,7 +281,7 @@ func (s *sessions) evict(forReplica bool, now time.Time) bool {
 	var victim *session
 	for _, se := range s.byID {
 		old := now.Sub(se.used) > sessionEvictable
-		if se.busy || !old && !(forReplica && !se.replica) {
+		if se.busy || !old && (!forReplica || se.replica) {
 			continue
 		}
 		if victim == nil || se.used.Before(victim.used) {

@@ -82,7 +82,7 @@ func (h *Host) retain(now time.Time) {
 		p.ownAtDisk(func() {
 			n, err := p.log.Retain(now.UnixMilli(), p.machine.HighWatermark())
 			if err != nil {
-				p.writeError(err)
+				_ = p.writeError(err) // there is no client to take the code
 				return
 			}
 			if n > 0 {
@@ -125,7 +125,7 @@ func (h *Host) flushByTime(time.Time) {
 		}
 		end := p.log.End()
 		if err := p.log.Flush(); err != nil {
-			p.readError(err)
+			_ = p.readError(err) // there is no client to take the code
 			continue
 		}
 		p.own(func() { p.machine.NoteFlushed(end) })

@@ -34,7 +34,7 @@ func (f *flatFS) real(name string) string {
 		return f.dir
 	}
 	if base, ok := strings.CutPrefix(name, f.fake+"/"); ok {
-		return f.FS.PathJoin(f.dir, FilePrefix+base)
+		return f.PathJoin(f.dir, FilePrefix+base)
 	}
 	return name
 }
@@ -107,7 +107,7 @@ func (f *flatFS) removeFiles() error {
 		return err
 	}
 	for _, n := range names {
-		if err := f.FS.Remove(f.FS.PathJoin(f.dir, FilePrefix+n)); err != nil {
+		if err := f.FS.Remove(f.PathJoin(f.dir, FilePrefix+n)); err != nil {
 			return err
 		}
 	}

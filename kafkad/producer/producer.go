@@ -7,6 +7,7 @@
 package producer
 
 import (
+	"errors"
 	"fmt"
 	"math"
 
@@ -41,7 +42,7 @@ func (e *Error) Error() string { return e.Message }
 
 // FaultOf returns the fault of an Error, 0 for any other error.
 func FaultOf(err error) Fault {
-	if e, ok := err.(*Error); ok {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Fault
 	}
 	return 0

@@ -16,6 +16,7 @@
 package record
 
 import (
+	"errors"
 	"fmt"
 	"hash/crc32"
 )
@@ -98,7 +99,7 @@ func errorf(k Kind, format string, args ...any) *Error {
 
 // KindOf returns the kind of a record error, 0 for any other error.
 func KindOf(err error) Kind {
-	if e, ok := err.(*Error); ok {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Kind
 	}
 	return 0

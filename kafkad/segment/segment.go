@@ -205,7 +205,7 @@ func (s *Segment) ReadAt(b []byte, at int64) error {
 	if n == len(b) {
 		return nil
 	}
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
 	return err

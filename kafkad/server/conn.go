@@ -55,7 +55,7 @@ func (c *conn) touch() { c.active.Store(time.Now().UnixNano()) }
 
 // run serves the connection until the client leaves or breaks the protocol.
 func (c *conn) run(ctx context.Context) {
-	defer c.tcp.Close()
+	defer func() { _ = c.tcp.Close() }()
 	defer c.h.Close()
 	for ctx.Err() == nil {
 		err := c.serveOne(ctx)
@@ -160,9 +160,9 @@ func (c *conn) readFull(b []byte) error {
 // not idle, a client that does not take its reply is. The janitor calls it.
 func (c *conn) closeIfIdle(since time.Time) {
 	if (!c.handling.Load() || c.writing.Load()) && c.active.Load() < since.UnixNano() {
-		c.tcp.Close()
+		_ = c.tcp.Close() // it may have been closed already
 	}
 }
 
 // stopReading makes the next or current read fail; a request in flight is still answered.
-func (c *conn) stopReading() { c.tcp.SetReadDeadline(time.Unix(1, 0)) }
+func (c *conn) stopReading() { _ = c.tcp.SetReadDeadline(time.Unix(1, 0)) }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -73,7 +74,7 @@ func (o *output) writeCopied(head []byte, spans []handler.Span, total int) error
 		at = s.At
 		n := len(b)
 		b = b[:n+s.Len]
-		if _, err := s.File.ReadAt(b[n:], s.Offset); err != nil && err != io.EOF {
+		if _, err := s.File.ReadAt(b[n:], s.Offset); err != nil && !errors.Is(err, io.EOF) {
 			return fmt.Errorf("read records: %w", err)
 		}
 	}

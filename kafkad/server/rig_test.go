@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"sync/atomic"
@@ -177,7 +178,7 @@ func (r *rig) dial() *client {
 func (c *client) frame(req kmsg.Request, version int16) []byte {
 	req.SetVersion(version)
 	c.id++
-	b := make([]byte, 4)
+	b := binary.BigEndian.AppendUint32(nil, 0) // the size is set at the end
 	b = binary.BigEndian.AppendUint16(b, uint16(req.Key()))
 	b = binary.BigEndian.AppendUint16(b, uint16(version))
 	b = binary.BigEndian.AppendUint32(b, uint32(c.id))
@@ -240,7 +241,7 @@ func (c *client) closed() {
 	c.t.Helper()
 	if n, err := c.conn.Read(make([]byte, 1)); n != 0 || err == nil {
 		c.t.Errorf("read %d bytes, %v; want the connection closed", n, err)
-	} else if ne, ok := err.(net.Error); ok && ne.Timeout() {
+	} else if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() {
 		c.t.Error("the connection was not closed")
 	}
 }

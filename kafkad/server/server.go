@@ -87,7 +87,7 @@ func Listen(opts Options) (*Server, error) {
 		nl, err := net.Listen("tcp", l.Address)
 		if err != nil {
 			for _, open := range s.listeners {
-				open.Close()
+				_ = open.Close() // the error of Listen says more
 			}
 			return nil, fmt.Errorf("listen for %s: %w", l.Name, err)
 		}
@@ -143,22 +143,23 @@ func (s *Server) accept(name string, l net.Listener) {
 
 // start admits a connection and runs it on a goroutine of its own.
 func (s *Server) start(listener string, tcp *net.TCPConn) {
+	// A connection whose buffers cannot be set works, or its first read tells what is wrong.
 	if s.opts.SendBuffer > 0 {
-		tcp.SetWriteBuffer(s.opts.SendBuffer)
+		_ = tcp.SetWriteBuffer(s.opts.SendBuffer)
 	}
 	if s.opts.ReceiveBuffer > 0 {
-		tcp.SetReadBuffer(s.opts.ReceiveBuffer)
+		_ = tcp.SetReadBuffer(s.opts.ReceiveBuffer)
 	}
 	addr := tcp.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
 	c, err := newConn(s, tcp, listener, addr)
 	if err != nil {
-		tcp.Close()
+		_ = tcp.Close()
 		return
 	}
 	if reason := s.admit(c); reason != "" {
 		s.log.Warn("connection refused",
 			zap.String("client", addr.String()), zap.String("reason", reason))
-		tcp.Close()
+		_ = tcp.Close()
 	}
 }
 
@@ -247,7 +248,7 @@ func (s *Server) Close(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	for c := range s.conns {
-		c.tcp.Close()
+		_ = c.tcp.Close() // it may have been closed already
 	}
 	s.mu.Unlock()
 	<-done

@@ -47,7 +47,7 @@ func TestParse(t *testing.T) {
 		{"--verbose --list", "list=[] verbose=[]"},
 	} {
 		p, err := parse(options, strings.Fields(c.args))
-		got := ""
+		var got string
 		if err != nil {
 			got = err.Error()
 		} else {
@@ -169,7 +169,7 @@ func TestLineReader(t *testing.T) {
 			t.Fatal(err)
 		}
 		rec, err := r.record(c.line)
-		got := ""
+		var got string
 		if err != nil {
 			got = err.Error()
 		} else {

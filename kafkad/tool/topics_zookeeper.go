@@ -459,7 +459,7 @@ const maxTopicName = 249
 
 // checkTopicName applies Kafka's rules for names of topics.
 func checkTopicName(name string) error {
-	fault := ""
+	var fault string
 	switch {
 	case name == "":
 		fault = "the empty string is not allowed"
