@@ -255,7 +255,7 @@ func fate(t *testing.T, s *server, b []byte) string {
 	_ = nc.SetReadDeadline(began.Add(25 * time.Second))
 	reply, err := io.ReadAll(nc)
 	end := "closed"
-	if e, ok := err.(net.Error); ok && e.Timeout() {
+	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
 		end = "left open"
 	}
 	late := time.Since(began) > 5*time.Second

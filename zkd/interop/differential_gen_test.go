@@ -392,10 +392,10 @@ func (g *generator) request() (packet, string) {
 	op, body := g.operation()
 	g.xid++
 	xid := g.xid
-	switch {
-	case op == proto.OpSetWatches || op == proto.OpSetWatches2:
+	switch op {
+	case proto.OpSetWatches, proto.OpSetWatches2:
 		xid = proto.XidSetWatches
-	case op == proto.OpPing:
+	case proto.OpPing:
 		xid = proto.XidPing
 	}
 	p := g.encode(op, xid, func(w *jute.Writer) {
@@ -531,7 +531,8 @@ func (g *generator) rare() (proto.Op, proto.Record) {
 func (g *generator) multi() *proto.MultiRequest {
 	var m proto.MultiRequest
 	for range g.r.IntN(6) {
-		op, body := proto.OpCheck, proto.Record(nil)
+		op := proto.OpCheck
+		var body proto.Record
 		switch g.r.IntN(10) {
 		case 0, 1, 2, 3:
 			op, body = g.createOp()

@@ -25,25 +25,23 @@ const slots = 5
 // fence is the xid of the read that shows that everything before it is answered.
 const fence int32 = 0x7f000000
 
-// deliberate are the places where zkd differs from Apache on purpose. The generator does not send
-// what brings out the first six; the comparison takes account of the others.
-var deliberate = []string{
-	"createTTL with other flags and a ttl below 0: Apache logs what it cannot apply and never starts",
-	"deleteContainer from a client: Apache deletes without permission; zkd takes it for unknown",
-	"createSession as a request: Apache takes the server's own transaction from a client",
-	"a quota without '=': Apache's server ends at the next write below",
-	"characters beyond U+FFFF that come back: Apache writes the halves of a pair, zkd UTF-8",
-	"write right behind a setACL: Apache checks it against the list before until that is applied",
-	"malformed write: Apache logs its error under the zxid before; zkd gives it one of its own",
-	"multiRead with a write in it: Apache sends a stray body behind the error",
-	"order of children, ephemerals and identities: Apache's is that of its hash tables",
-	"order of the events of one closeSession: likewise",
-}
-
 // TestInteropDifferential sends the same random requests, raw and in lock step, to Apache ZooKeeper
 // and to zkd and compares every reply and event. $ZKD_DIFF_SEED and $ZKD_DIFF_COUNT repeat a run;
 // the report of a difference says with which. Session ids, passwords and times are compared by
-// what they stand for, everything else byte by byte but for what deliberate lists.
+// what they stand for, everything else byte by byte but for these places where zkd differs on
+// purpose. The generator does not send what brings out the first six; the comparison takes account
+// of the others.
+//
+//   - createTTL with other flags and a ttl below 0: Apache logs what it cannot apply, never starts
+//   - deleteContainer from a client: Apache deletes without permission; zkd takes it for unknown
+//   - createSession as a request: Apache takes the server's own transaction from a client
+//   - a quota without '=': Apache's server ends at the next write below
+//   - characters beyond U+FFFF that come back: Apache writes the halves of a pair, zkd UTF-8
+//   - write right behind a setACL: Apache checks it against the list before until that is applied
+//   - malformed write: Apache logs its error under the zxid before; zkd gives it one of its own
+//   - multiRead with a write in it: Apache sends a stray body behind the error
+//   - order of children, ephemerals and identities: Apache's is that of its hash tables
+//   - order of the events of one closeSession: likewise
 func TestInteropDifferential(t *testing.T) {
 	foreign(t)
 	seed, count := uint64(time.Now().UnixNano()), 6000
