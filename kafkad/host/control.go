@@ -93,9 +93,11 @@ func (h *Host) LeaderAndIsr(req *cluster.LeaderAndIsr) cluster.LeaderAndIsrResul
 	return cluster.LeaderAndIsrResult{Partitions: results}
 }
 
-// replicaFor finds the replica that a LeaderAndIsr speaks of, or makes it. fresh says that the tables
-// do not know it yet, or not under its topic id.
-func (h *Host) replicaFor(s *cluster.PartitionState) (p *Partition, fresh bool, code errcode.Code) {
+// replicaFor finds the replica that a LeaderAndIsr speaks of, or makes it. fresh says that the
+// tables do not know it yet, or not under its topic id.
+func (h *Host) replicaFor(
+	s *cluster.PartitionState,
+) (p *Partition, fresh bool, code errcode.Code) {
 	tp := TP{Topic: s.Topic, Partition: s.Index}
 	p = h.lookup(tp)
 	if p == nil {
