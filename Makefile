@@ -39,7 +39,7 @@ lint: ## the golangci list of .golangci.yml
 	$(lint) golangci-lint run ./...
 
 crash: ## a thousand random power cuts of every writer (CRASH_RUNS=, CRASH_SEED=)
-	go test -count=1 -run '^TestCrash' ./zkd/... ./kafkad/... -v | grep -E '^(=== RUN|--- |ok|FAIL|panic|\s+\S+_test.go)' | grep -v '=== RUN'; exit $${PIPESTATUS[0]}
+	CRASH_RUNS=$${CRASH_RUNS:-1000} go test -count=1 -run '^TestCrash' ./zkd/... ./kafkad/... -v | grep -E '^(=== RUN|--- |ok|FAIL|panic|\s+\S+_test.go)' | grep -v '=== RUN'; exit $${PIPESTATUS[0]}
 
 fuzz: ## every fuzz target, FUZZTIME= each (default 3s)
 	.ci/fuzz $${FUZZTIME:-3s}
