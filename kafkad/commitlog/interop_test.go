@@ -123,6 +123,7 @@ type apache struct {
 	config  string
 	address string
 	broker  *exec.Cmd
+	done    chan error // receives when the broker has ended
 	out     bytes.Buffer
 }
 
@@ -179,18 +180,46 @@ func newApache(t *testing.T, logDir string) *apache {
 	return a
 }
 
-// start starts the broker. After a kill its registration may stand in the way until the session
-// ends.
+// start starts the broker. After a kill its registration stands in the way until the session ends:
+// Apache's broker gives up then, and is started again, as a service manager would.
 func (a *apache) start() {
 	a.t.Helper()
-	a.broker = peerCommand(a.t, "kafka", "kafka-3.9.2", a.config)
-	a.broker.Stdout, a.broker.Stderr = &a.out, &a.out
-	if err := a.broker.Start(); err != nil {
-		a.t.Fatal(err)
+	for deadline := time.Now().Add(90 * time.Second); ; {
+		broker := peerCommand(a.t, "kafka", "kafka-3.9.2", a.config)
+		broker.Stdout, broker.Stderr = &a.out, &a.out
+		if err := broker.Start(); err != nil {
+			a.t.Fatal(err)
+		}
+		a.t.Cleanup(func() { _ = broker.Process.Kill() })
+		done := make(chan error, 1)
+		go func() { done <- broker.Wait() }()
+		a.broker, a.done = broker, done
+		if a.listens(deadline) {
+			return
+		}
+		if !strings.Contains(a.out.String(), "NodeExists") || time.Now().After(deadline) {
+			a.t.Fatalf("the broker does not start\n%s", a.out.String())
+		}
+		a.out.Reset()
 	}
-	broker := a.broker
-	a.t.Cleanup(func() { _ = broker.Process.Kill() })
-	waitFor(a.t, a.address)
+}
+
+// listens waits until the broker accepts connections; false if it has ended or the time is up.
+func (a *apache) listens(deadline time.Time) bool {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for time.Now().Before(deadline) {
+		if c, err := net.DialTimeout("tcp", a.address, time.Second); err == nil {
+			_ = c.Close()
+			return true
+		}
+		select {
+		case <-tick.C:
+		case <-a.done:
+			return false
+		}
+	}
+	return false
 }
 
 func (a *apache) stop(s os.Signal) {
@@ -198,7 +227,7 @@ func (a *apache) stop(s os.Signal) {
 	if err := a.broker.Process.Signal(s); err != nil {
 		a.t.Fatal(err)
 	}
-	err := a.broker.Wait()
+	err := <-a.done
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		a.t.Fatal(err)
@@ -324,7 +353,6 @@ func TestInteropTakeTurns(t *testing.T) {
 	a.produce(tp.Topic, add("apache", 10)...)
 	a.stop(syscall.SIGKILL)
 	ours(false, 30)
-	time.Sleep(5 * time.Second) // the killed broker's session; nothing else tells that it ended
 	a.start()
 	a.expect(tp.Topic, want)
 	a.produce(tp.Topic, add("apache", 10)...)
