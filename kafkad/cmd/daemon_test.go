@@ -223,8 +223,11 @@ func TestLife(t *testing.T) {
 	p := start(t, "kafkad", "serve", "--config", file)
 	p.until(fmt.Sprintf("STATUS=waiting for ZooKeeper at 127.0.0.1:%d/kafka/01", zkPort))
 	p.until("EXTEND_TIMEOUT_USEC=10000000")
+	p.signal(syscall.SIGHUP) // kept until the start is over
 	zookeeper(t, zkPort)
 	p.until("STATUS=registered as broker 1, controller of cluster ")
+	p.until("READY=1")
+	p.until("RELOADING=1")
 	p.until("READY=1")
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()

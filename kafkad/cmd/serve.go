@@ -40,6 +40,7 @@ type daemon struct {
 	cfg     *config.Config
 	log     *zap.Logger
 	notify  systemd.Notifier
+	hangup  chan os.Signal // SIGHUP; one that comes during the start waits for its end
 	version string
 	broker  broker
 	fatal   chan error // the first fault that the broker cannot outlive
@@ -49,7 +50,9 @@ type daemon struct {
 // code.
 func serve(ctx context.Context, flags *configFlags, version string) error {
 	d := &daemon{flags: flags, log: newLogger(), version: version,
-		fatal: make(chan error, 1)}
+		hangup: make(chan os.Signal, 1), fatal: make(chan error, 1)}
+	signal.Notify(d.hangup, syscall.SIGHUP) // from the first moment: by default it would kill
+	defer signal.Stop(d.hangup)
 	d.broker.log, d.broker.status, d.broker.fatal = d.log, d.status, d.fail
 	cfg, notes, err := flags.load()
 	for _, n := range notes {
@@ -164,16 +167,13 @@ func (d *daemon) wait(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	workers.Go(func() { d.notify.Watchdog(ctx, d.broker.alive) })
-	reload := make(chan os.Signal, 1)
-	signal.Notify(reload, syscall.SIGHUP)
-	defer signal.Stop(reload)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case err := <-d.fatal:
 			return err
-		case <-reload:
+		case <-d.hangup:
 			d.reload()
 		}
 	}

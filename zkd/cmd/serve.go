@@ -48,6 +48,7 @@ type daemon struct {
 	cfg     *config.Config
 	log     *zap.Logger
 	notify  systemd.Notifier
+	hangup  chan os.Signal // SIGHUP; one that comes during the start waits for its end
 	version string
 
 	host   *host.Host
@@ -58,7 +59,10 @@ type daemon struct {
 // serve runs the server to its end. What goes wrong is logged here; the error only has the exit
 // code.
 func serve(ctx context.Context, flags *configFlags, version string) error {
-	d := &daemon{flags: flags, log: newLogger(), version: version}
+	d := &daemon{flags: flags, log: newLogger(), version: version,
+		hangup: make(chan os.Signal, 1)}
+	signal.Notify(d.hangup, syscall.SIGHUP) // from the first moment: by default it would kill
+	defer signal.Stop(d.hangup)
 	cfg, notes, err := flags.load()
 	for _, n := range notes {
 		d.log.Warn(n.Text)
@@ -256,16 +260,13 @@ func (d *daemon) wait(ctx context.Context) error {
 			return d.host.View(probe, func(*replica.Machine) {})
 		})
 	})
-	reload := make(chan os.Signal, 1)
-	signal.Notify(reload, syscall.SIGHUP)
-	defer signal.Stop(reload)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-d.host.Done():
 			return d.host.Err()
-		case <-reload:
+		case <-d.hangup:
 			d.reload()
 		}
 	}
