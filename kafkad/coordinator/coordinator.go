@@ -233,14 +233,13 @@ func (c *Coordinator) load(s *shard, epoch int32) {
 	}
 }
 
-// TopicsGone drops committed offsets of topics that no longer exist. It does not block.
+// TopicsGone drops committed offsets of topics that no longer exist. They are gone when it returns,
+// so that it cannot hit those of a new topic of the same name; their tombstones are appended in
+// the background. Partitions that are loading drop them when they have loaded.
 func (c *Coordinator) TopicsGone(topics []string) {
-	c.start(func() {
-		for _, s := range c.all() {
-			// A shard that is still loading keeps them until they expire.
-			_ = s.do(true, func(now int64, m *group.Machine) { m.TopicsDeleted(now, topics) })
-		}
-	})
+	for _, s := range c.all() {
+		s.dropTopics(topics)
+	}
 }
 
 // keepDeadlines ticks each machine when something of it is due.

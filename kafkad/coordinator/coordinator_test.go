@@ -319,6 +319,108 @@ func TestFailures(t *testing.T) {
 	})
 }
 
+// A topic that is deleted while the log is replayed is forgotten when that is done, also if it
+// takes more than one attempt or a newer epoch, and for good.
+func TestTopicDeletedWhileLoading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newFakeLog()
+		c1 := start(l)
+		lead(c1, "g")
+		if code := commit(c1, "g", 7); code != errcode.None {
+			t.Fatal(code)
+		}
+		c1.Close()
+
+		l.gate, l.err = make(chan struct{}), errcode.KafkaStorageError
+		c2 := start(l)
+		defer c2.Close()
+		lead(c2, "g")
+		c2.TopicsGone([]string{"t", "other"})
+		c2.Elected(c2.PartitionFor("g"), 2)
+		close(l.gate)
+		synctest.Wait()
+		l.mu.Lock()
+		l.err = nil
+		l.mu.Unlock()
+		c2.TopicsGone([]string{"another"})
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if got := fetched(t, c2, "g"); got != -1 {
+			t.Errorf("offset %d of a topic deleted while loading", got)
+		}
+		// Whoever comes next learns it from the log.
+		c3 := start(l)
+		defer c3.Close()
+		lead(c3, "g")
+		if got := fetched(t, c3, "g"); got != -1 {
+			t.Errorf("offset %d in the log of a topic deleted while loading", got)
+		}
+		// A new topic of that name has nothing to do with it, not even in a later load.
+		if code := commit(c2, "g", 1); code != errcode.None {
+			t.Error(code)
+		}
+		c2.Resigned(c2.PartitionFor("g"), 3)
+		c2.Elected(c2.PartitionFor("g"), 4)
+		synctest.Wait()
+		if got := fetched(t, c2, "g"); got != 1 {
+			t.Errorf("offset %d of the new topic", got)
+		}
+	})
+}
+
+// What a broker saw deleted before it lost the partition says nothing about what it finds when it
+// leads again: another coordinator may have taken commits for a new topic of that name.
+func TestTopicDeletedBeforeResignation(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newFakeLog()
+		c1 := start(l)
+		lead(c1, "g")
+		if code := commit(c1, "g", 7); code != errcode.None {
+			t.Fatal(code)
+		}
+		c1.Close()
+
+		l.gate = make(chan struct{})
+		c2 := start(l)
+		defer c2.Close()
+		lead(c2, "g")
+		c2.TopicsGone([]string{"t"})
+		c2.Resigned(c2.PartitionFor("g"), 2)
+		c2.TopicsGone([]string{"t"}) // a follower has nothing to forget
+		c2.Elected(c2.PartitionFor("g"), 3)
+		close(l.gate)
+		synctest.Wait()
+		if got := fetched(t, c2, "g"); got != 7 {
+			t.Errorf("offset %d, committed to another coordinator", got)
+		}
+	})
+}
+
+// When TopicsGone returns the offsets are gone: a commit for a new topic of that name, which can
+// only come later, stays.
+func TestTopicDeletedAndMadeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := start(newFakeLog())
+		defer c.Close()
+		lead(c, "g")
+		for i := range int64(10) {
+			if code := commit(c, "g", i); code != errcode.None {
+				t.Fatal(code)
+			}
+			if i%2 == 0 {
+				c.TopicsGone([]string{"t"})
+			}
+			if code := commit(c, "g", i+100); code != errcode.None {
+				t.Fatal(code)
+			}
+			synctest.Wait()
+			if got := fetched(t, c, "g"); got != i+100 {
+				t.Fatalf("offset %d, want %d", got, i+100)
+			}
+		}
+	})
+}
+
 // Old elections and resignations change nothing.
 func TestEpochs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -34,7 +34,7 @@ func (j *job) bytes() int {
 }
 
 // shard is one partition of __consumer_offsets with the machine of its groups. mu guards all
-// fields but next. machine is set if and only if role is leading.
+// fields but next. machine is set if and only if role is leading, gone only while it is loading.
 type shard struct {
 	c         *Coordinator
 	partition int32
@@ -44,6 +44,7 @@ type shard struct {
 	role    role
 	epoch   int32
 	machine *group.Machine
+	gone    []string // topics deleted since loading began: the log does not know
 	ticket  group.Ticket
 	joins   map[group.Ticket]chan group.JoinResult
 	syncs   map[group.Ticket]chan group.SyncResult
@@ -98,7 +99,8 @@ func (s *shard) unload() {
 func (s *shard) unloadLocked() bool {
 	was := s.role
 	m := s.machine
-	s.role, s.machine = follower, nil
+	// Another coordinator may take commits now, also for a new topic named like one in gone.
+	s.role, s.machine, s.gone = follower, nil, nil
 	s.next.Store(0)
 	if m != nil {
 		m.Unload()
@@ -122,13 +124,35 @@ func (s *shard) loaded(epoch int32, l *group.Loader) (groups, offsets int, ok bo
 		return 0, 0, false
 	}
 	s.role = leading
-	m := l.Finish(s.c.opts.Group, time.Now().UnixMilli())
+	now := time.Now().UnixMilli()
+	m := l.Finish(s.c.opts.Group, now)
 	s.machine = m
+	if len(s.gone) > 0 {
+		m.TopicsDeleted(now, s.gone)
+		s.gone = nil
+	}
 	groups, offsets = m.Groups(), m.Offsets()
 	write := s.perform(m)
 	s.mu.Unlock()
 	s.write(write, true)
 	return groups, offsets, true
+}
+
+// dropTopics drops the offsets of deleted topics, now or, while loading, when that ends. Commits
+// are refused until then, so none of a new topic of the same name can be among them.
+func (s *shard) dropTopics(topics []string) {
+	s.mu.Lock()
+	var write bool
+	switch s.role {
+	case loading:
+		s.gone = append(s.gone, topics...)
+	case leading:
+		s.machine.TopicsDeleted(time.Now().UnixMilli(), topics)
+		write = s.perform(s.machine)
+	case follower: // the leader does it
+	}
+	s.mu.Unlock()
+	s.write(write, true)
 }
 
 func (s *shard) status() errcode.Code {

@@ -343,11 +343,12 @@ func (m *Machine) TopicsDeleted(now int64, topics []string) {
 	}
 	m.cleanGroups(func(g *classic) []Record {
 		var tps []TopicPartition
-		for _, tp := range g.partitions() {
+		for tp := range g.offsets {
 			if gone[tp.Topic] {
 				tps = append(tps, tp)
 			}
 		}
+		slices.SortFunc(tps, compareTopicPartition)
 		g.dropPendingOf(gone)
 		return g.removeOffsets(tps)
 	})
