@@ -10,8 +10,10 @@ import (
 	"zkafka/kafkad/group"
 )
 
-// wait gives the machine a request with a ticket and blocks until the ticket is answered. ok is
-// false if the caller went away first, or code is the reason why there is no machine.
+// wait gives the machine a request with a ticket and blocks until the ticket is answered; else code
+// says why it was not. ctx ends when the broker stops: the client is to look for the group's next
+// coordinator then. Clients take that answer to any request, and many no other to these: a time-out
+// in a join or sync ends a Java consumer for good.
 func wait[T any](
 	ctx context.Context, s *shard, waiters func(*shard) map[group.Ticket]chan T,
 	f func(now int64, t group.Ticket, m *group.Machine),
@@ -37,7 +39,7 @@ func wait[T any](
 		s.mu.Lock()
 		delete(waiters(s), ticket)
 		s.mu.Unlock()
-		return v, errcode.RequestTimedOut
+		return v, errcode.NotCoordinator
 	}
 }
 

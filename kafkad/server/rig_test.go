@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,8 +15,10 @@ import (
 
 	"zkafka/kafkad/cluster"
 	"zkafka/kafkad/config"
+	"zkafka/kafkad/coordinator"
 	"zkafka/kafkad/disk"
 	"zkafka/kafkad/errcode"
+	"zkafka/kafkad/group"
 	"zkafka/kafkad/handler"
 	"zkafka/kafkad/host"
 	"zkafka/kafkad/record"
@@ -32,6 +35,7 @@ type rig struct {
 	epoch  int32
 
 	host   *host.Host
+	groups *coordinator.Coordinator
 	server *server.Server
 	image  atomic.Pointer[cluster.Image]
 	fatal  chan error
@@ -86,10 +90,18 @@ func (r *rig) start(so server.Options) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	groups := group.DefaultConfig()
+	groups.InitialRebalanceDelayMillis = 600_000
+	r.groups = coordinator.New(coordinator.Options{
+		Group: groups, Partitions: func() int32 { return 1 }, Store: noLog{},
+	})
+	r.groups.Elected(0, 1)
 	if r.server, err = server.Listen(so); err != nil {
 		r.t.Fatal(err)
 	}
-	r.server.Serve(&handler.Handlers{NodeID: 1, Host: r.host, Store: r})
+	r.server.Serve(&handler.Handlers{
+		NodeID: 1, Host: r.host, Store: r, Groups: handler.GroupDeps{Coordinator: r.groups},
+	})
 	r.t.Cleanup(r.stop)
 }
 
@@ -100,8 +112,32 @@ func (r *rig) stop() {
 	if err := r.server.Close(ctx); err != nil {
 		r.t.Errorf("close server: %v", err)
 	}
+	r.groups.Close()
 	if err := r.host.Close(); err != nil {
 		r.t.Errorf("close host: %v", err)
+	}
+}
+
+// noLog is a coordinator's log that keeps nothing.
+type noLog struct{}
+
+func (noLog) Append(context.Context, int32, []group.Record, int64) (int64, error) { return 0, nil }
+
+func (noLog) Replay(context.Context, int32, *group.Loader) error { return nil }
+
+// await polls until what is true, which it must become soon.
+func (r *rig) await(what func() bool) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), 20*time.Second)
+	defer cancel()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !what() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			r.t.Fatal("what the test waits for did not come")
+		}
 	}
 }
 
@@ -128,13 +164,29 @@ func (r *rig) lead(topic string, partitions int) {
 // order tells the broker who leads.
 func (r *rig) order(topic string, partitions int, leader int32) {
 	r.t.Helper()
+	r.assign(topic, partitions, leader, []int32{leader})
+}
+
+// replicate makes the broker leader of partition 0 of a topic that others replicate too, or should:
+// all in sync, none fetching.
+func (r *rig) replicate(topic string, others ...int32) {
+	r.t.Helper()
+	r.assign(topic, 1, 1, append([]int32{1}, others...))
+}
+
+func (r *rig) assign(topic string, partitions int, leader int32, isr []int32) {
+	r.t.Helper()
+	replicas := isr
+	if !slices.Contains(isr, 1) {
+		replicas = append([]int32{1}, isr...)
+	}
 	r.epoch++
 	var states []cluster.PartitionState
 	for i := range partitions {
 		states = append(states, cluster.PartitionState{
 			Topic: topic, TopicID: topicID(topic), IsNew: true, Partition: cluster.Partition{
-				Index: int32(i), Leader: leader, LeaderEpoch: r.epoch, ISR: []int32{leader},
-				Replicas: []int32{1, leader}[:min(2, int(leader))],
+				Index: int32(i), Leader: leader, LeaderEpoch: r.epoch, ISR: isr,
+				Replicas: replicas,
 			},
 		})
 	}
@@ -292,6 +344,17 @@ func fetchRequest(topic string, offsets ...int64) *kmsg.FetchRequest {
 	}
 	req := kmsg.NewPtrFetchRequest()
 	req.MinBytes, req.MaxBytes, req.Topics = 1, 1<<24, append(req.Topics, t)
+	return req
+}
+
+// joinRequest is of a member that is new to the group.
+func joinRequest(group string, rebalanceTimeoutMillis int32) *kmsg.JoinGroupRequest {
+	p := kmsg.NewJoinGroupRequestProtocol()
+	p.Name = "range"
+	req := kmsg.NewPtrJoinGroupRequest()
+	req.Group, req.ProtocolType = group, "consumer"
+	req.SessionTimeoutMillis, req.RebalanceTimeoutMillis = 10_000, rebalanceTimeoutMillis
+	req.Protocols = append(req.Protocols, p)
 	return req
 }
 

@@ -16,6 +16,8 @@ import (
 
 	"zkafka/kafkad/disk"
 	"zkafka/kafkad/errcode"
+	"zkafka/kafkad/group"
+	"zkafka/kafkad/host"
 	"zkafka/kafkad/record"
 	"zkafka/kafkad/server"
 )
@@ -486,6 +488,80 @@ func TestCloseEndsLongPolls(t *testing.T) {
 	if _, err := net.Dial("tcp", r.server.Addr("PLAINTEXT").String()); err == nil {
 		t.Error("still accepting")
 	}
+}
+
+// A stop does not wait for those who wait, and tells members of a group to look for another
+// coordinator: any other code would end a Java consumer for good.
+func TestCloseEndsWaits(t *testing.T) {
+	r := newRig(t)
+	r.replicate("t", 2)
+	producer, member, other := r.dial(), r.dial(), r.dial()
+	produce := produceRequest("t", 0, -1, batch("unconfirmed"))
+	produce.TimeoutMillis = 600_000
+	producer.send(producer.frame(produce, 9))
+	join := joinRequest("g", 600_000)
+	member.send(member.frame(join, 3))
+	r.await(func() bool {
+		o, err := r.host.Offsets(host.TP{Topic: "t"})
+		d, _ := r.groups.Describe("g")
+		return err == nil && o.LogEnd == 1 && d.State == group.PreparingRebalance
+	})
+	if resp := other.ask(kmsg.NewPtrApiVersionsRequest(), 0); resp == nil {
+		t.Error("no answer while others wait")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := r.server.Close(ctx); err != nil {
+		t.Error(err)
+	}
+	joined := member.answer(join, 3).(*kmsg.JoinGroupResponse)
+	if got := errcode.Code(joined.ErrorCode); got != errcode.NotCoordinator {
+		t.Errorf("a member that waits at the stop is told %v", got)
+	}
+	produced := producer.answer(produce, 9).(*kmsg.ProduceResponse)
+	got := errcode.Code(produced.Topics[0].Partitions[0].ErrorCode)
+	if got != errcode.RequestTimedOut {
+		t.Errorf("a producer that waits at the stop is told %v", got)
+	}
+	other.closed()
+}
+
+// A client may close its sending half and still gets the answer it waits for; the connection ends
+// when that is written, not before.
+func TestHalfClosedClient(t *testing.T) {
+	r := newRig(t)
+	r.lead("t", 1)
+	consumer, producer := r.dial(), r.dial()
+	req := fetchRequest("t", 0)
+	req.MaxWaitMillis = 20000
+	consumer.send(consumer.frame(req, 12))
+	if err := consumer.conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	producer.produce("t", 0, 9, 1, batch("news"))
+	resp := consumer.answer(req, 12).(*kmsg.FetchResponse)
+	got := values(t, resp.Topics[0].Partitions[0].RecordBatches, 0)
+	if !slices.Equal(got, []string{"news"}) {
+		t.Errorf("%q", got)
+	}
+	consumer.closed()
+	r.await(func() bool { return r.server.Connections() == 1 })
+}
+
+// A client that leaves while its request waits keeps its connection until the wait is over, and
+// no longer.
+func TestGoneClient(t *testing.T) {
+	r := newRig(t)
+	r.lead("t", 1)
+	for range 3 {
+		c := r.dial()
+		c.ask(kmsg.NewPtrApiVersionsRequest(), 0)
+		req := fetchRequest("t", 0)
+		req.MaxWaitMillis = 100
+		c.send(c.frame(req, 12))
+		c.conn.Close()
+	}
+	r.await(func() bool { return r.server.Connections() == 0 })
 }
 
 func TestRestartKeepsRecords(t *testing.T) {
