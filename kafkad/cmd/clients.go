@@ -5,6 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"zkafka/kafkad/console"
+	"zkafka/kafkad/manage"
 	"zkafka/kafkad/tool"
 )
 
@@ -12,31 +14,32 @@ import (
 // for completion and manual pages.
 
 // Topics is kafka-topics.
-func Topics() *cobra.Command { return clientTool(tool.Topics()) }
+func Topics() *cobra.Command { return clientTool(manage.Topics()) }
 
 // ConsoleProducer is kafka-console-producer.
-func ConsoleProducer() *cobra.Command { return clientTool(tool.ConsoleProducer()) }
+func ConsoleProducer() *cobra.Command { return clientTool(console.Producer()) }
 
 // ConsoleConsumer is kafka-console-consumer.
-func ConsoleConsumer() *cobra.Command { return clientTool(tool.ConsoleConsumer()) }
+func ConsoleConsumer() *cobra.Command { return clientTool(console.Consumer()) }
 
 // ConsumerGroups is kafka-consumer-groups.
-func ConsumerGroups() *cobra.Command { return clientTool(tool.ConsumerGroups()) }
+func ConsumerGroups() *cobra.Command { return clientTool(manage.ConsumerGroups()) }
 
 // BrokerApiVersions is kafka-broker-api-versions.
-func BrokerApiVersions() *cobra.Command { return clientTool(tool.BrokerApiVersions()) }
+func BrokerApiVersions() *cobra.Command { return clientTool(manage.BrokerApiVersions()) }
 
 // VerifiableProducer is kafka-verifiable-producer.
-func VerifiableProducer() *cobra.Command { return clientTool(tool.VerifiableProducer()) }
+func VerifiableProducer() *cobra.Command { return clientTool(console.VerifiableProducer()) }
 
 // ZookeeperShell is zookeeper-shell.
 func ZookeeperShell() *cobra.Command {
-	c := clientTool(tool.ZookeeperShell())
+	c := clientTool(manage.ZookeeperShell())
 	c.Use = "zookeeper-shell host:port[/path] [-zk-tls-config-file file] [command]"
 	return c
 }
 
 func clientTool(t *tool.Tool) *cobra.Command {
+	options := t.AllOptions()
 	c := &cobra.Command{
 		Use: t.Name + " [options]", Short: t.Summary, DisableFlagParsing: true,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -54,22 +57,22 @@ func clientTool(t *tool.Tool) *cobra.Command {
 			return nil, cobra.ShellCompDirectiveDefault
 		}
 		var out []cobra.Completion
-		for _, o := range t.Options() {
+		for _, o := range options {
 			if strings.HasPrefix("--"+o.Name, word) {
 				out = append(out, cobra.CompletionWithDesc("--"+o.Name, o.Help))
 			}
 		}
 		return out, cobra.ShellCompDirectiveNoFileComp
 	}
-	for _, o := range t.Options() {
+	for _, o := range options {
 		switch {
 		case o.Name == "help":
-		case !o.TakesArgument:
+		case o.Argument == tool.None:
 			c.Flags().Bool(o.Name, false, o.Help)
 		default:
 			c.Flags().String(o.Name, o.Default, o.Help)
 		}
-		if f := c.Flags().Lookup(o.Name); f != nil && o.ArgumentOptional {
+		if f := c.Flags().Lookup(o.Name); f != nil && o.Argument == tool.Optional {
 			f.NoOptDefVal = " "
 		}
 	}

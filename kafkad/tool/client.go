@@ -2,12 +2,9 @@ package tool
 
 import (
 	"cmp"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"regexp"
 	"strconv"
@@ -15,16 +12,14 @@ import (
 	"time"
 
 	"github.com/magiconair/properties"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/sasl"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
 
-// loadProperties reads a Java properties file.
-func loadProperties(path string) (map[string]string, error) {
+// LoadProperties reads a Java properties file; no path, no properties.
+func LoadProperties(path string) (map[string]string, error) {
 	if path == "" {
 		return map[string]string{}, nil
 	}
@@ -36,15 +31,8 @@ func loadProperties(path string) (map[string]string, error) {
 	return p.Map(), nil
 }
 
-// merged returns base with the entries of over put on top.
-func merged(base, over map[string]string) map[string]string {
-	out := maps.Clone(base)
-	maps.Copy(out, over)
-	return out
-}
-
-// clientOptions translates the settings of a Java client that say whom to connect to and how.
-func clientOptions(bootstrap string, props map[string]string, clientID string) ([]kgo.Opt, error) {
+// ClientOptions translates the settings of a Java client that say whom to connect to and how.
+func ClientOptions(bootstrap string, props map[string]string, clientID string) ([]kgo.Opt, error) {
 	var seeds []string
 	for _, s := range strings.Split(cmp.Or(bootstrap, props["bootstrap.servers"]), ",") {
 		if s = strings.TrimSpace(s); s != "" {
@@ -138,108 +126,8 @@ func mechanism(props map[string]string) (sasl.Mechanism, error) {
 	}
 }
 
-// millis reads a setting in milliseconds.
-func millis(props map[string]string, key string) (time.Duration, bool) {
+// Millis reads a setting in milliseconds; ok is false if there is none, or no number.
+func Millis(props map[string]string, key string) (d time.Duration, ok bool) {
 	n, err := strconv.ParseInt(props[key], 10, 64)
 	return time.Duration(n) * time.Millisecond, err == nil
-}
-
-// admin is a client for requests of our own making.
-type admin struct {
-	*kgo.Client
-	timeout time.Duration
-}
-
-// newAdmin connects a client for administrative requests.
-func newAdmin(bootstrap, configFile string) (*admin, error) {
-	props, err := loadProperties(configFile)
-	if err != nil {
-		return nil, err
-	}
-	opts, err := clientOptions(bootstrap, props, "adminclient-1")
-	if err != nil {
-		return nil, err
-	}
-	timeout := 60 * time.Second
-	if d, ok := millis(props, "default.api.timeout.ms"); ok {
-		timeout = d
-	}
-	cl, err := kgo.NewClient(append(opts, kgo.RetryTimeout(timeout))...)
-	if err != nil {
-		return nil, err
-	}
-	return &admin{Client: cl, timeout: timeout}, nil
-}
-
-// do sends a request with the client's timeout.
-func do[R kmsg.Response](ctx context.Context, a *admin, req kmsg.Request) (R, error) {
-	ctx, cancel := context.WithTimeout(ctx, a.timeout)
-	defer cancel()
-	resp, err := a.Request(ctx, req)
-	if err != nil {
-		var none R
-		return none, err
-	}
-	return resp.(R), nil
-}
-
-// retryBackoff is upstream's default of retry.backoff.ms.
-const retryBackoff = 100 * time.Millisecond
-
-// untilSettled repeats a request as long as the cluster says that it may succeed later. When the
-// time is up the last answer counts.
-func untilSettled(ctx context.Context, request func(context.Context) error) error {
-	for {
-		err := request(ctx)
-		if !kerr.IsRetriable(err) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(retryBackoff):
-		}
-	}
-}
-
-// protocolError is an error code with the message that came with it.
-type protocolError struct {
-	code    int16
-	message string
-}
-
-func (e *protocolError) Error() string {
-	if e.message != "" {
-		return e.message
-	}
-	var ke *kerr.Error
-	if errors.As(kerr.ErrorForCode(e.code), &ke) {
-		return ke.Description
-	}
-	return fmt.Sprintf("error code %d", e.code)
-}
-
-// codeError returns nil for code 0.
-func codeError(code int16, message *string) error {
-	if code == 0 {
-		return nil
-	}
-	e := &protocolError{code: code}
-	if message != nil {
-		e.message = *message
-	}
-	return e
-}
-
-// metadata asks for topics by name; nil = all.
-func (a *admin) metadata(ctx context.Context, names []string) (*kmsg.MetadataResponse, error) {
-	req := kmsg.NewPtrMetadataRequest()
-	req.AllowAutoTopicCreation = false
-	if names != nil {
-		req.Topics = make([]kmsg.MetadataRequestTopic, len(names))
-		for i := range names {
-			req.Topics[i].Topic = &names[i]
-		}
-	}
-	return do[*kmsg.MetadataResponse](ctx, a, req)
 }

@@ -11,52 +11,69 @@ import (
 // The options of upstream's tools are read by a Java library with rules of its own, and scripts
 // rely on them: "--name value", "--name=value" and "-name value"; an option that requires an
 // argument takes the next word whatever it looks like; an optional argument is the next word if
-// that is no option; options may repeat and stand between other words, which are ignored.
+// that is no Option; options may repeat and stand between other words, which are ignored.
 
-type argument uint8
+// Argument says whether an option takes an argument.
+type Argument uint8
 
 const (
-	noArgument argument = iota
-	required
-	optional
+	// None is an option without argument.
+	None Argument = iota
+	// Required takes the next word, whatever it looks like.
+	Required
+	// Optional takes the next word unless that looks like an option.
+	Optional
 )
 
-// option describes one option of a tool.
-type option struct {
-	name    string
-	arg     argument
-	what    string // the kind of argument, for the help text: "String: topic"
-	def     string // default, shown in the help text
-	integer bool   // the argument must be a whole number
-	needs   []string
-	help    string
+// Option describes one option of a tool.
+type Option struct {
+	Name      string // without dashes
+	Argument  Argument
+	Describes string // the kind of argument, for the help text: "String: topic"
+	Default   string // shown in the help text, and the value of an option that is not given
+	Integer   bool   // the argument must be a whole number
+	Needs     []string
+	Help      string
 }
 
-func text(name, what, help string) option {
-	return option{name: name, arg: required, what: "String: " + what, help: help}
+// Text is an option that takes any argument; what names the argument, "" if upstream does not.
+func Text(name, what, help string) Option {
+	if what != "" {
+		what = ": " + what
+	}
+	return Option{Name: name, Argument: Required, Describes: "String" + what, Help: help}
 }
 
-func number(name, what, help string) option {
-	return option{name: name, arg: required, what: what, integer: true, help: help}
+// Number is an option whose argument is a whole number; what names it with its type.
+func Number(name, what, help string) Option {
+	return Option{Name: name, Argument: Required, Describes: what, Integer: true, Help: help}
 }
 
-func flag(name, help string) option { return option{name: name, help: help} }
+// WithDefault returns the option with the value that it has when it is not given.
+func (o Option) WithDefault(value string) Option {
+	o.Default = value
+	return o
+}
+
+// Flag is an option without argument.
+func Flag(name, help string) Option { return Option{Name: name, Help: help} }
 
 // helpOptions are what every tool has.
-var helpOptions = []option{
-	flag("help", "Print usage information."), flag("version", "Display Kafka version."),
+var helpOptions = []Option{
+	Flag("help", "Print usage information."), Flag("version", "Display Kafka version."),
 }
 
-// parsed is the outcome of reading a command line.
-type parsed struct {
-	options []option
+// Parsed is the outcome of reading a command line.
+type Parsed struct {
+	options []Option
 	values  map[string][]string // by option, in the order given; nil elements cannot occur
 	given   map[string]bool
 }
 
-// parse reads args. The error texts are those of the Java library.
-func parse(options []option, args []string) (*parsed, error) {
-	p := &parsed{
+// Parse reads args, which are without the program's name. The error texts are those of the Java
+// library.
+func Parse(options []Option, args []string) (*Parsed, error) {
+	p := &Parsed{
 		options: options, values: map[string][]string{}, given: map[string]bool{},
 	}
 	for len(args) > 0 {
@@ -76,15 +93,15 @@ func parse(options []option, args []string) (*parsed, error) {
 			}
 			return nil, fmt.Errorf("%s is not a recognized option", name)
 		}
-		p.given[o.name] = true
+		p.given[o.Name] = true
 		switch {
-		case o.arg == noArgument:
+		case o.Argument == None:
 		case hasValue:
-			p.values[o.name] = append(p.values[o.name], value)
-		case o.arg == required && len(args) == 0:
-			return nil, fmt.Errorf("Option %s requires an argument", o.name)
-		case o.arg == required, len(args) > 0 && !looksLikeOption(args[0]):
-			p.values[o.name] = append(p.values[o.name], args[0])
+			p.values[o.Name] = append(p.values[o.Name], value)
+		case o.Argument == Required && len(args) == 0:
+			return nil, fmt.Errorf("Option %s requires an argument", o.Name)
+		case o.Argument == Required, len(args) > 0 && !looksLikeOption(args[0]):
+			p.values[o.Name] = append(p.values[o.Name], args[0])
 			args = args[1:]
 		}
 	}
@@ -93,101 +110,101 @@ func parse(options []option, args []string) (*parsed, error) {
 
 func looksLikeOption(word string) bool { return len(word) > 1 && word[0] == '-' }
 
-func (p *parsed) find(name string) *option {
-	i := slices.IndexFunc(p.options, func(o option) bool { return o.name == name })
+func (p *Parsed) find(name string) *Option {
+	i := slices.IndexFunc(p.options, func(o Option) bool { return o.Name == name })
 	if i < 0 {
 		return nil
 	}
 	return &p.options[i]
 }
 
-func (p *parsed) check() error {
+func (p *Parsed) check() error {
 	for i := range p.options {
 		o := &p.options[i]
-		if !p.given[o.name] {
+		if !p.given[o.Name] {
 			continue
 		}
-		if o.integer {
-			for _, v := range p.values[o.name] {
+		if o.Integer {
+			for _, v := range p.values[o.Name] {
 				if _, err := strconv.ParseInt(v, 10, 64); err != nil {
-					return upstreamError("Cannot parse argument '%s' of option %s", v, o.name)
+					return UpstreamError("Cannot parse argument '%s' of option %s", v, o.Name)
 				}
 			}
 		}
-		if len(o.needs) > 0 && !slices.ContainsFunc(o.needs, p.has) {
+		if len(o.Needs) > 0 && !slices.ContainsFunc(o.Needs, p.Has) {
 			return fmt.Errorf("Option(s) [%s] are unavailable given other options on the"+
-				" command line", o.name)
+				" command line", o.Name)
 		}
 	}
 	return nil
 }
 
-// has tells whether the option was given.
-func (p *parsed) has(name string) bool { return p.given[name] }
+// Has tells whether the option was given.
+func (p *Parsed) Has(name string) bool { return p.given[name] }
 
-// all returns every value given for the option.
-func (p *parsed) all(name string) []string { return p.values[name] }
+// All returns every value given for the option.
+func (p *Parsed) All(name string) []string { return p.values[name] }
 
-// value returns the value of the option, or its default. Callers that must not take two have
-// asked single first.
-func (p *parsed) value(name string) string {
+// Value returns the value of the option, or its default. Callers that must not take two have
+// asked Single first.
+func (p *Parsed) Value(name string) string {
 	if v := p.values[name]; len(v) > 0 {
 		return v[len(v)-1]
 	}
 	if o := p.find(name); o != nil {
-		return o.def
+		return o.Default
 	}
 	return ""
 }
 
-// number returns the value of an option whose argument is a number.
-func (p *parsed) number(name string) int64 {
-	n, _ := strconv.ParseInt(p.value(name), 10, 64) // checked by parse
+// Number returns the value of an option whose argument is a number, 0 if there is none.
+func (p *Parsed) Number(name string) int64 {
+	n, _ := strconv.ParseInt(p.Value(name), 10, 64) // checked by Parse
 	return n
 }
 
-// single refuses a second value of options that have one.
-func (p *parsed) single(names ...string) error {
+// Single refuses a second value of options that have one.
+func (p *Parsed) Single(names ...string) error {
 	for _, name := range names {
 		if len(p.values[name]) > 1 {
-			return upstreamError("Found multiple arguments for option %s, but you asked for only one",
+			return UpstreamError("Found multiple arguments for option %s, but you asked for only one",
 				name)
 		}
 	}
 	return nil
 }
 
-// missing returns a usage error for the first of the names that was not given.
-func (p *parsed) missing(names ...string) error {
+// Missing returns a UsageError for the first of the names that was not given.
+func (p *Parsed) Missing(names ...string) error {
 	for _, name := range names {
 		if !p.given[name] {
-			return usageError(fmt.Sprintf(`Missing required argument "[%s]"`, name))
+			return UsageError(fmt.Sprintf(`Missing required argument "[%s]"`, name))
 		}
 	}
 	return nil
 }
 
-// excludes returns a usage error if name was given together with one of the others.
-func (p *parsed) excludes(name string, others ...string) error {
+// Excludes returns a UsageError if name was given together with one of the others.
+func (p *Parsed) Excludes(name string, others ...string) error {
 	if !p.given[name] {
 		return nil
 	}
 	for _, o := range others {
 		if p.given[o] {
-			return usageError(fmt.Sprintf(
+			return UsageError(fmt.Sprintf(
 				`Option "[%s]" can't be used with option "[%s]"`, name, o))
 		}
 	}
 	return nil
 }
 
-// upstreamError makes an error whose text is upstream's, capitals and all: scripts look for it.
-func upstreamError(format string, args ...any) error { return fmt.Errorf(format, args...) }
+// UpstreamError makes an error whose text is upstream's, capitals and all: scripts look for it.
+func UpstreamError(format string, args ...any) error { return fmt.Errorf(format, args...) }
 
-// usageError is an error after which the tool prints its options.
-type usageError string
+// UsageError is an error in the command line, after which a tool prints its options.
+type UsageError string
 
-func (e usageError) Error() string { return string(e) }
+func (e UsageError) Error() string { return string(e) }
 
 // The help text has two columns in 80 characters, as upstream's.
 const (
@@ -197,20 +214,20 @@ const (
 )
 
 // printUsage writes the options in upstream's shape.
-func printUsage(w io.Writer, options []option) {
-	list := slices.SortedFunc(slices.Values(options), func(a, b option) int {
-		return strings.Compare(a.name, b.name)
+func printUsage(w io.Writer, options []Option) {
+	list := slices.SortedFunc(slices.Values(options), func(a, b Option) int {
+		return strings.Compare(a.Name, b.Name)
 	})
 	left := make([][]string, len(list))
 	width := len("Option")
 	for i := range list {
 		o := &list[i]
-		s := "--" + o.name
-		switch o.arg {
-		case required:
-			s += " <" + o.what + ">"
-		case optional:
-			s += " [" + o.what + "]"
+		s := "--" + o.Name
+		switch o.Argument {
+		case Required:
+			s += " <" + o.Describes + ">"
+		case Optional:
+			s += " [" + o.Describes + "]"
 		}
 		left[i] = wrap(s, helpColumn)
 		for _, l := range left[i] {
@@ -224,9 +241,9 @@ func printUsage(w io.Writer, options []option) {
 	row("Option", "Description")
 	row("------", "-----------")
 	for i := range list {
-		desc := list[i].help
-		if list[i].def != "" {
-			desc += " (default: " + list[i].def + ")"
+		desc := list[i].Help
+		if list[i].Default != "" {
+			desc += " (default: " + list[i].Default + ")"
 		}
 		lines := wrap(desc, min(right, helpColumn))
 		for j := range max(len(left[i]), len(lines)) {

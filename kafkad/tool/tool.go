@@ -1,7 +1,7 @@
-// Package tool holds the command line tools that people know by the names kafka-topics,
-// kafka-console-producer and so on: same options, same output, same exit codes as upstream's of
-// 3.9, and where people still type them the older spellings (--zookeeper, --broker-list). They
-// are clients like any other: nothing here knows the broker's insides.
+// Package tool is the frame of the command line tools that people know by the names kafka-topics,
+// kafka-console-producer and so on: reading options and printing their help as upstream's tools
+// of 3.9 do, the settings of Java clients, exit codes, signals. The tools themselves are in
+// console and manage. They are clients like any other: nothing here knows the broker's insides.
 //
 // A tool runs on its caller's goroutine and owns the goroutines it starts; the context ends when
 // the user interrupts it.
@@ -14,7 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
+	"slices"
 	"syscall"
 
 	"golang.org/x/term"
@@ -38,39 +38,32 @@ func StandardEnv() Env {
 	}
 }
 
-// Tool is one command line tool.
+// Tool is one command line tool. Either Main or Raw is set.
 type Tool struct {
 	Name    string // with the prefix kafka-
 	Summary string // one line, what the tool does
-	options []option
-	terse   bool // says only what is wrong with a command line, without listing the options
-	run     func(ctx context.Context, env Env, p *parsed) int
-	raw     func(ctx context.Context, env Env, args []string) int // reads its arguments itself
+	Options []Option
+	Terse   bool // says only what is wrong with a command line, without listing the options
+
+	// Main runs the tool and returns its exit code.
+	Main func(ctx context.Context, env Env, p *Parsed) int
+	// Raw runs a tool that reads its arguments itself.
+	Raw func(ctx context.Context, env Env, args []string) int
 }
 
-// Option is an option as documentation and completion need it.
-type Option struct {
-	Name, Help, Default string
-	TakesArgument       bool
-	ArgumentOptional    bool
-}
-
-// Options lists what the tool knows.
-func (t *Tool) Options() []Option {
-	out := make([]Option, len(t.options))
-	for i := range t.options {
-		o := &t.options[i]
-		out[i] = Option{
-			Name: o.name, Help: o.help, Default: o.def,
-			TakesArgument: o.arg != noArgument, ArgumentOptional: o.arg == optional,
-		}
+// AllOptions lists the tool's options and those that every tool has.
+func (t *Tool) AllOptions() []Option {
+	if t.Raw != nil {
+		return t.Options
 	}
-	return out
+	return slices.Concat(t.Options, helpOptions)
 }
+
+// ExitFailed is the exit code of a tool that could not do what it was asked to.
+const ExitFailed = 1
 
 // Exit codes of an interrupted program, as shells and JVMs number them.
 const (
-	exitFailed      = 1
 	exitInterrupted = 128 + int(syscall.SIGINT)
 	exitTerminated  = 128 + int(syscall.SIGTERM)
 )
@@ -90,32 +83,43 @@ func (t *Tool) Run(ctx context.Context, env Env, args []string) int {
 }
 
 func (t *Tool) main(ctx context.Context, env Env, args []string) int {
-	if t.raw != nil {
-		return t.raw(ctx, env, args)
+	if t.Raw != nil {
+		return t.Raw(ctx, env, args)
 	}
-	p, err := parse(t.options, args)
-	if err != nil && t.terse {
+	p, err := Parse(t.AllOptions(), args)
+	if err != nil && t.Terse {
 		fmt.Fprintln(env.Err, err)
-		return exitFailed
+		return ExitFailed
 	}
 	if err != nil {
-		return t.usage(env, err.Error())
+		return t.Usage(env, err.Error())
 	}
 	switch {
-	case len(args) == 0 || p.has("help"):
-		return t.usage(env, t.Summary)
-	case p.has("version"):
+	case len(args) == 0 || p.Has("help"):
+		return t.Usage(env, t.Summary)
+	case p.Has("version"):
 		fmt.Fprintln(env.Out, Version)
 		return 0
 	}
-	return t.run(ctx, env, p)
+	return t.Main(ctx, env, p)
 }
 
-// usage prints a message and the options.
-func (t *Tool) usage(env Env, message string) int {
+// Usage prints a message and the options, and returns the exit code.
+func (t *Tool) Usage(env Env, message string) int {
 	fmt.Fprintln(env.Err, message)
-	printUsage(env.Err, t.options)
-	return exitFailed
+	printUsage(env.Err, t.AllOptions())
+	return ExitFailed
+}
+
+// Fail prints why the tool failed, after a UsageError also the options, and returns the exit
+// code.
+func (t *Tool) Fail(env Env, err error) int {
+	var u UsageError
+	if errors.As(err, &u) {
+		return t.Usage(env, string(u))
+	}
+	fmt.Fprintln(env.Err, err)
+	return ExitFailed
 }
 
 // withSignals ends the context at the first interrupt and tells which signal that was.
@@ -150,13 +154,3 @@ func withSignals(ctx context.Context) (context.Context, func() os.Signal, func()
 type signalError struct{ os.Signal }
 
 func (e signalError) Error() string { return "interrupted: " + e.String() }
-
-// keyValues reads options of the form key=value; the last of a key counts.
-func keyValues(list []string) map[string]string {
-	out := map[string]string{}
-	for _, s := range list {
-		k, v, _ := strings.Cut(s, "=")
-		out[k] = v
-	}
-	return out
-}

@@ -1,22 +1,23 @@
-package tool
+package manage
 
 import (
 	"context"
 	"os"
 	"path/filepath"
 
+	"zkafka/kafkad/tool"
 	"zkafka/zkd/cli"
 )
 
 // ZookeeperShell is zookeeper-shell: the server is its first argument, what follows is one
 // command of zkCli; without a command it reads them from standard input.
-func ZookeeperShell() *Tool {
-	return &Tool{
+func ZookeeperShell() *tool.Tool {
+	return &tool.Tool{
 		Name:    "zookeeper-shell",
 		Summary: "This tool runs commands against ZooKeeper.",
-		raw: func(ctx context.Context, env Env, args []string) int {
+		Raw: func(ctx context.Context, env tool.Env, args []string) int {
 			opt := cli.Options{
-				In: env.In, Out: env.Out, Err: env.Err, Version: Version,
+				In: env.In, Out: env.Out, Err: env.Err, Version: tool.Version,
 				Terminal: env.Terminal, Shell: true,
 			}
 			if home, err := os.UserHomeDir(); err == nil {

@@ -1,4 +1,4 @@
-package tool
+package console
 
 import (
 	"bufio"
@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"zkafka/kafkad/tool"
 )
 
 // formatter writes consumed records.
@@ -75,7 +77,7 @@ func deserializer(class string) (func([]byte) (string, error), error) {
 	sized := func(n int, f func([]byte) string) func([]byte) (string, error) {
 		return func(b []byte) (string, error) {
 			if len(b) != n {
-				return "", upstreamError("Size of data received is not %d", n)
+				return "", tool.UpstreamError("Size of data received is not %d", n)
 			}
 			return f(b), nil
 		}

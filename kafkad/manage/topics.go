@@ -1,4 +1,7 @@
-package tool
+// Package manage holds the tools that look after a cluster: kafka-topics, through the protocol or
+// by the znodes as before Kafka 3.0 (--zookeeper), kafka-consumer-groups,
+// kafka-broker-api-versions and zookeeper-shell.
+package manage
 
 import (
 	"context"
@@ -10,74 +13,72 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"zkafka/kafkad/tool"
 )
 
-var topicOptions = slices.Concat([]option{
-	text("bootstrap-server", "server to connect to", "REQUIRED: The Kafka server to connect to."),
-	text("zookeeper", "hosts", "The ZooKeeper connect string HOST:PORT[,HOST:PORT...][/PATH]:"+
+var topicOptions = []tool.Option{
+	tool.Text("bootstrap-server", "server to connect to", "REQUIRED: The Kafka server to connect"+
+		" to."),
+	tool.Text("zookeeper", "hosts", "The ZooKeeper connect string HOST:PORT[,HOST:PORT...][/PATH]:"+
 		" works on the znodes directly, as Kafka before 3.0 did."),
-	text("command-config", "command config property file", "Property file with the client's"+
+	tool.Text("command-config", "command config property file", "Property file with the client's"+
 		" configuration. Used only with --bootstrap-server."),
-	flag("list", "List all available topics."),
-	flag("create", "Create a new topic."),
-	flag("delete", "Delete a topic"),
-	flag("alter", "Alter the number of partitions and replica assignment."),
-	flag("describe", "List details for the given topics."),
-	text("topic", "topic", "The topic to create, alter, describe or delete. It also accepts a"+
+	tool.Flag("list", "List all available topics."),
+	tool.Flag("create", "Create a new topic."),
+	tool.Flag("delete", "Delete a topic"),
+	tool.Flag("alter", "Alter the number of partitions and replica assignment."),
+	tool.Flag("describe", "List details for the given topics."),
+	tool.Text("topic", "topic", "The topic to create, alter, describe or delete. It also accepts a"+
 		` regular expression, except for --create option, e.g. "test\.topic".`),
-	text("topic-id", "topic-id", "The topic-id to describe. Only with --bootstrap-server."),
-	text("config", "name=value", "A topic configuration override for the topic being created."+
+	tool.Text("topic-id", "topic-id", "The topic-id to describe. Only with --bootstrap-server."),
+	tool.Text("config", "name=value", "A topic configuration override for the topic being created."+
 		" With --zookeeper also for --alter."),
-	text("delete-config", "name", "A topic configuration override to be removed for an existing"+
+	tool.Text("delete-config", "name", "A topic configuration override to be removed for an existing"+
 		" topic. Not supported with --bootstrap-server."),
-	number("partitions", "Integer: # of partitions", "The number of partitions for the topic"+
+	tool.Number("partitions", "Integer: # of partitions", "The number of partitions for the topic"+
 		" being created or altered. If not supplied for create, the cluster's default."),
-	number("replication-factor", "Integer: replication factor", "The replication factor for each"+
-		" partition in the topic being created. If not supplied, the cluster's default."),
-	text("replica-assignment", "broker_id_for_part1_replica1 : broker_id_for_part1_replica2 ,"+
+	tool.Number("replication-factor", "Integer: replication factor", "The replication factor for"+
+		" each partition in the topic being created. If not supplied, the cluster's default."),
+	tool.Text("replica-assignment", "broker_id_for_part1_replica1 : broker_id_for_part1_replica2 ,"+
 		" broker_id_for_part2_replica1 : ...", "A list of manual partition-to-broker assignments"+
 		" for the topic being created or altered."),
-	flag("under-replicated-partitions", "if set when describing topics, only show under"+
+	tool.Flag("under-replicated-partitions", "if set when describing topics, only show under"+
 		" replicated partitions"),
-	flag("unavailable-partitions", "if set when describing topics, only show partitions whose"+
+	tool.Flag("unavailable-partitions", "if set when describing topics, only show partitions whose"+
 		" leader is not available"),
-	flag("under-min-isr-partitions", "if set when describing topics, only show partitions whose"+
+	tool.Flag("under-min-isr-partitions", "if set when describing topics, only show partitions whose"+
 		" isr count is less than the configured minimum."),
-	flag("at-min-isr-partitions", "if set when describing topics, only show partitions whose isr"+
-		" count is equal to the configured minimum."),
-	flag("topics-with-overrides", "if set when describing topics, only show topics that have"+
+	tool.Flag("at-min-isr-partitions", "if set when describing topics, only show partitions whose"+
+		" isr count is equal to the configured minimum."),
+	tool.Flag("topics-with-overrides", "if set when describing topics, only show topics that have"+
 		" overridden configs"),
-	flag("if-exists", "if set when altering or deleting or describing topics, the action will"+
+	tool.Flag("if-exists", "if set when altering or deleting or describing topics, the action will"+
 		" only execute if the topic exists."),
-	flag("if-not-exists", "if set when creating topics, the action will only execute if the"+
+	tool.Flag("if-not-exists", "if set when creating topics, the action will only execute if the"+
 		" topic does not already exist."),
-	flag("exclude-internal", "exclude internal topics when running list or describe command."+
+	tool.Flag("exclude-internal", "exclude internal topics when running list or describe command."+
 		" The internal topics will be listed by default"),
-	flag("disable-rack-aware", "Disable rack aware replica assignment. Only with --zookeeper."),
-	flag("force", "Suppress console prompts."),
-	number("partition-size-limit-per-response", "Integer: maximum number of partitions in one"+
+	tool.Flag("disable-rack-aware", "Disable rack aware replica assignment. Only with --zookeeper."),
+	tool.Flag("force", "Suppress console prompts."),
+	tool.Number("partition-size-limit-per-response", "Integer: maximum number of partitions in one"+
 		" response.", "Accepted for compatibility."),
-}, helpOptions)
+}
 
 // Topics is kafka-topics.
-func Topics() *Tool {
-	t := &Tool{
+func Topics() *tool.Tool {
+	t := &tool.Tool{
 		Name:    "kafka-topics",
 		Summary: "This tool helps to create, delete, describe, or change a topic.",
-		options: topicOptions, terse: true,
+		Options: topicOptions, Terse: true,
 	}
-	t.run = func(ctx context.Context, env Env, p *parsed) int {
+	t.Main = func(ctx context.Context, env tool.Env, p *tool.Parsed) int {
 		if err := checkTopics(p); err != nil {
-			var u usageError
-			if errors.As(err, &u) {
-				return t.usage(env, string(u))
-			}
-			fmt.Fprintln(env.Err, err)
-			return exitFailed
+			return t.Fail(env, err)
 		}
 		if err := runTopics(ctx, env, p); err != nil {
 			fmt.Fprintf(env.Out, "Error while executing topic command : %v\n", err)
-			return exitFailed
+			return tool.ExitFailed
 		}
 		return 0
 	}
@@ -90,54 +91,54 @@ var topicActions = []string{"create", "list", "alter", "describe", "delete"}
 var reports = []string{"under-replicated-partitions", "under-min-isr-partitions",
 	"at-min-isr-partitions", "unavailable-partitions"}
 
-func checkTopics(p *parsed) error {
+func checkTopics(p *tool.Parsed) error {
 	actions := 0
 	for _, a := range topicActions {
-		if p.has(a) {
+		if p.Has(a) {
 			actions++
 		}
 	}
 	switch {
 	case actions != 1:
-		return usageError("Command must include exactly one action: --list, --describe," +
+		return tool.UsageError("Command must include exactly one action: --list, --describe," +
 			" --create, --alter or --delete")
-	case p.has("bootstrap-server") && p.has("zookeeper"):
-		return usageError("Only one of --bootstrap-server or --zookeeper must be specified")
-	case !p.has("bootstrap-server") && !p.has("zookeeper"):
+	case p.Has("bootstrap-server") && p.Has("zookeeper"):
+		return tool.UsageError("Only one of --bootstrap-server or --zookeeper must be specified")
+	case !p.Has("bootstrap-server") && !p.Has("zookeeper"):
 		return fmt.Errorf("--bootstrap-server must be specified")
-	case p.has("describe") && p.has("if-exists") && !p.has("topic") && !p.has("topic-id"):
-		return usageError("--topic or --topic-id is required to describe a topic")
+	case p.Has("describe") && p.Has("if-exists") && !p.Has("topic") && !p.Has("topic-id"):
+		return tool.UsageError("--topic or --topic-id is required to describe a topic")
 	}
-	if err := p.single("topic", "partitions", "replication-factor", "bootstrap-server",
+	if err := p.Single("topic", "partitions", "replication-factor", "bootstrap-server",
 		"zookeeper", "replica-assignment"); err != nil {
 		return err
 	}
-	if !p.has("list") && !p.has("describe") {
-		if err := p.missing("topic"); err != nil {
+	if !p.Has("list") && !p.Has("describe") {
+		if err := p.Missing("topic"); err != nil {
 			return err
 		}
 	}
 	return checkTopicCombinations(p)
 }
 
-func checkTopicCombinations(p *parsed) error {
+func checkTopicCombinations(p *tool.Parsed) error {
 	except := func(allowed ...string) []string {
 		return slices.DeleteFunc(slices.Clone(topicActions), func(a string) bool {
 			return slices.Contains(allowed, a)
 		})
 	}
-	zk := p.has("zookeeper")
+	zk := p.Has("zookeeper")
 	switch {
-	case p.has("alter") && !zk && p.has("config"):
-		return usageError(`Option combination "[bootstrap-server],[config]" can't be used with` +
+	case p.Has("alter") && !zk && p.Has("config"):
+		return tool.UsageError(`Option combination "[bootstrap-server],[config]" can't be used with` +
 			` option "[alter]" (the kafka-configs CLI supports altering topic configs with a` +
 			` --bootstrap-server option)`)
-	case p.has("alter") && !zk:
-		if err := p.missing("partitions"); err != nil {
+	case p.Has("alter") && !zk:
+		if err := p.Missing("partitions"); err != nil {
 			return err
 		}
-	case p.has("create") && zk && !p.has("replica-assignment"):
-		if err := p.missing("partitions", "replication-factor"); err != nil {
+	case p.Has("create") && zk && !p.Has("replica-assignment"):
+		if err := p.Missing("partitions", "replication-factor"); err != nil {
 			return err
 		}
 	}
@@ -153,7 +154,7 @@ func checkTopicCombinations(p *parsed) error {
 		"topics-with-overrides": append(slices.Clone(reports),
 			except("describe")...),
 	}
-	if p.has("create") {
+	if p.Has("create") {
 		rules["replica-assignment"] = append(rules["replica-assignment"], "partitions",
 			"replication-factor")
 	}
@@ -161,7 +162,7 @@ func checkTopicCombinations(p *parsed) error {
 		rules[r] = append([]string{"topics-with-overrides"}, except("describe")...)
 	}
 	for i := range topicOptions {
-		if err := p.excludes(topicOptions[i].name, rules[topicOptions[i].name]...); err != nil {
+		if err := p.Excludes(topicOptions[i].Name, rules[topicOptions[i].Name]...); err != nil {
 			return err
 		}
 	}
@@ -199,19 +200,19 @@ type configEntry struct{ name, value string }
 // errTopicExists lets --if-not-exists tell that failure from others.
 type errTopicExists struct{ error }
 
-func runTopics(ctx context.Context, env Env, p *parsed) error {
+func runTopics(ctx context.Context, env tool.Env, p *tool.Parsed) error {
 	var s topicService
 	var err error
-	if p.has("zookeeper") {
-		s, err = newZooKeeperTopics(ctx, env.Out, p.value("zookeeper"))
+	if p.Has("zookeeper") {
+		s, err = newZooKeeperTopics(ctx, env.Out, p.Value("zookeeper"))
 	} else {
-		s, err = newBrokerTopics(p.value("bootstrap-server"), p.value("command-config"))
+		s, err = newBrokerTopics(p.Value("bootstrap-server"), p.Value("command-config"))
 	}
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if p.has("create") {
+	if p.Has("create") {
 		return createTopic(ctx, env, p, s)
 	}
 	all, err := s.list(ctx)
@@ -227,18 +228,18 @@ func runTopics(ctx context.Context, env Env, p *parsed) error {
 		names[i] = chosen[i].name
 	}
 	switch {
-	case p.has("list"):
-		listTopics(env.Out, chosen, p.has("zookeeper"))
+	case p.Has("list"):
+		listTopics(env.Out, chosen, p.Has("zookeeper"))
 		return nil
 	case len(names) == 0:
 		return nil
-	case p.has("alter"):
+	case p.Has("alter"):
 		t, err := topicOf(p)
 		if err != nil {
 			return err
 		}
 		return s.alter(ctx, names, t)
-	case p.has("delete"):
+	case p.Has("delete"):
 		return s.remove(ctx, names)
 	}
 	r, err := s.describe(ctx, names)
@@ -260,35 +261,35 @@ func listTopics(w io.Writer, topics []listedTopic, marks bool) {
 }
 
 // chooseTopics applies --topic, --topic-id and --exclude-internal.
-func chooseTopics(all []listedTopic, p *parsed) ([]listedTopic, error) {
+func chooseTopics(all []listedTopic, p *tool.Parsed) ([]listedTopic, error) {
 	slices.SortFunc(all, func(a, b listedTopic) int { return strings.Compare(a.name, b.name) })
 	match := func(string) bool { return true }
-	if p.has("topic") {
+	if p.Has("topic") {
 		var err error
-		if match, err = includes(p.value("topic")); err != nil {
+		if match, err = includes(p.Value("topic")); err != nil {
 			return nil, err
 		}
 	}
-	id := p.value("topic-id")
+	id := p.Value("topic-id")
 	var out []listedTopic
 	for _, t := range all {
 		internal := t.name == "__consumer_offsets" || t.name == "__transaction_state"
 		switch {
-		case internal && p.has("exclude-internal"):
+		case internal && p.Has("exclude-internal"):
 		case id != "" && t.id != id:
 		case id == "" && !match(t.name):
 		default:
 			out = append(out, t)
 		}
 	}
-	if len(out) > 0 || p.has("if-exists") || p.has("list") {
+	if len(out) > 0 || p.Has("if-exists") || p.Has("list") {
 		return out, nil
 	}
 	switch {
 	case id != "":
 		return nil, fmt.Errorf("TopicId '%s' does not exist as expected", id)
-	case p.value("topic") != "":
-		return nil, upstreamError("Topic '%s' does not exist as expected", p.value("topic"))
+	case p.Value("topic") != "":
+		return nil, tool.UpstreamError("Topic '%s' does not exist as expected", p.Value("topic"))
 	}
 	return nil, nil
 }
@@ -305,35 +306,35 @@ func includes(list string) (func(string) bool, error) {
 	return re.MatchString, nil
 }
 
-func topicOf(p *parsed) (*newTopic, error) {
+func topicOf(p *tool.Parsed) (*newTopic, error) {
 	t := &newTopic{
-		name: p.value("topic"), partitions: -1, replicationFactor: -1,
-		ifNotExists: p.has("if-not-exists"), ignoreRacks: p.has("disable-rack-aware"),
-		deleteConfig: p.all("delete-config"),
+		name: p.Value("topic"), partitions: -1, replicationFactor: -1,
+		ifNotExists: p.Has("if-not-exists"), ignoreRacks: p.Has("disable-rack-aware"),
+		deleteConfig: p.All("delete-config"),
 	}
-	if p.has("replication-factor") {
-		if n := p.number("replication-factor"); n < 1 || n > math.MaxInt16 {
-			return nil, upstreamError("The replication factor must be between 1 and %d inclusive",
+	if p.Has("replication-factor") {
+		if n := p.Number("replication-factor"); n < 1 || n > math.MaxInt16 {
+			return nil, tool.UpstreamError("The replication factor must be between 1 and %d inclusive",
 				math.MaxInt16)
 		}
-		t.replicationFactor = int32(p.number("replication-factor"))
+		t.replicationFactor = int32(p.Number("replication-factor"))
 	}
-	if p.has("partitions") {
-		if n := p.number("partitions"); n < 1 || n > math.MaxInt32 {
-			return nil, upstreamError("The partitions must be greater than 0")
+	if p.Has("partitions") {
+		if n := p.Number("partitions"); n < 1 || n > math.MaxInt32 {
+			return nil, tool.UpstreamError("The partitions must be greater than 0")
 		}
-		t.partitions = int32(p.number("partitions"))
+		t.partitions = int32(p.Number("partitions"))
 	}
-	for _, c := range p.all("config") {
+	for _, c := range p.All("config") {
 		k, v, ok := strings.Cut(c, "=")
 		if !ok || strings.TrimSpace(v) == "" {
-			return nil, upstreamError("requirement failed: Invalid topic config: all configs to be" +
+			return nil, tool.UpstreamError("requirement failed: Invalid topic config: all configs to be" +
 				` added must be in the format "key=val".`)
 		}
 		t.config = append(t.config, configEntry{strings.TrimSpace(k), strings.TrimSpace(v)})
 	}
 	var err error
-	t.assignment, err = parseAssignment(p.value("replica-assignment"))
+	t.assignment, err = parseAssignment(p.Value("replica-assignment"))
 	return t, err
 }
 
@@ -348,16 +349,16 @@ func parseAssignment(s string) ([][]int32, error) {
 		for _, f := range strings.Split(part, ":") {
 			id, err := strconv.ParseInt(strings.TrimSpace(f), 10, 32)
 			if err != nil {
-				return nil, upstreamError(`For input string: "%s"`, strings.TrimSpace(f))
+				return nil, tool.UpstreamError(`For input string: "%s"`, strings.TrimSpace(f))
 			}
 			if slices.Contains(replicas, int32(id)) {
-				return nil, upstreamError("Partition replica lists may not contain duplicate"+
+				return nil, tool.UpstreamError("Partition replica lists may not contain duplicate"+
 					" entries: %d", id)
 			}
 			replicas = append(replicas, int32(id))
 		}
 		if i > 0 && len(replicas) != len(out[0]) {
-			return nil, upstreamError("Partition %d has different replication factor: [%s]", i,
+			return nil, tool.UpstreamError("Partition %d has different replication factor: [%s]", i,
 				strings.ReplaceAll(joinInts(replicas), ",", ", "))
 		}
 		out = append(out, replicas)
@@ -365,7 +366,7 @@ func parseAssignment(s string) ([][]int32, error) {
 	return out, nil
 }
 
-func createTopic(ctx context.Context, env Env, p *parsed, s topicService) error {
+func createTopic(ctx context.Context, env tool.Env, p *tool.Parsed, s topicService) error {
 	t, err := topicOf(p)
 	if err != nil {
 		return err

@@ -1,6 +1,6 @@
 //go:build interop
 
-package tool
+package manage
 
 import (
 	"bytes"
@@ -15,6 +15,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"zkafka/kafkad/console"
+	"zkafka/kafkad/tool"
 )
 
 // TestInteropConsumerGroup is what people do with three consoles: a topic made through ZooKeeper,
@@ -23,11 +26,11 @@ import (
 func TestInteropConsumerGroup(t *testing.T) {
 	zk, broker := startDaemons(t)
 	server := "--bootstrap-server=" + broker
-	must := func(tool *Tool, in string, args ...string) string {
+	must := func(cmd *tool.Tool, in string, args ...string) string {
 		t.Helper()
-		code, out, errs := runWith(context.Background(), tool, in, args...)
+		code, out, errs := runWith(context.Background(), cmd, in, args...)
 		if code != 0 {
-			t.Fatalf("%s %v: exit code %d\n%s%s", tool.Name, args, code, out, errs)
+			t.Fatalf("%s %v: exit code %d\n%s%s", cmd.Name, args, code, out, errs)
 		}
 		return out + errs
 	}
@@ -46,14 +49,14 @@ func TestInteropConsumerGroup(t *testing.T) {
 		for i := from; i < to; i++ {
 			fmt.Fprintf(&in, "k%d:message %d\n", i, i)
 		}
-		must(ConsoleProducer(), in.String(), "--broker-list", broker, "--topic", "book-topic",
+		must(console.Producer(), in.String(), "--broker-list", broker, "--topic", "book-topic",
 			"--property", "parse.key=true", "--property", "key.separator=:")
 	}
 	produce(0, 30)
 
 	var consumers [3]*running
 	for i := range consumers {
-		consumers[i] = start(t, ConsoleConsumer(), server, "--topic", "book-topic",
+		consumers[i] = start(t, console.Consumer(), server, "--topic", "book-topic",
 			"--from-beginning", "--consumer-property", "group.id=my-group")
 	}
 	await(t, "each of three consumers has a partition", func() bool {
@@ -195,12 +198,12 @@ type running struct {
 	out, errs safeBuffer
 }
 
-func start(t *testing.T, tool *Tool, args ...string) *running {
+func start(t *testing.T, cmd *tool.Tool, args ...string) *running {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(r.done)
-		tool.Run(ctx, Env{In: strings.NewReader(""), Out: &r.out, Err: &r.errs}, args)
+		cmd.Run(ctx, tool.Env{In: strings.NewReader(""), Out: &r.out, Err: &r.errs}, args)
 	}()
 	t.Cleanup(r.stop)
 	return r
@@ -212,10 +215,10 @@ func (r *running) stop() {
 }
 
 func runWith(
-	ctx context.Context, tool *Tool, in string, args ...string,
+	ctx context.Context, cmd *tool.Tool, in string, args ...string,
 ) (code int, out, errs string) {
 	var o, e safeBuffer
-	code = tool.Run(ctx, Env{In: strings.NewReader(in), Out: &o, Err: &e}, args)
+	code = cmd.Run(ctx, tool.Env{In: strings.NewReader(in), Out: &o, Err: &e}, args)
 	return code, o.String(), e.String()
 }
 

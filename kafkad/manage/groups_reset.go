@@ -1,4 +1,4 @@
-package tool
+package manage
 
 import (
 	"context"
@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"zkafka/kafkad/tool"
 )
 
 // plan is where the offsets of a group are to be moved.
@@ -27,8 +29,8 @@ func (c *groupCommand) reset(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(resetScenarios, c.p.has) {
-		return usageError("Option '[reset-offsets]' requires one of the following scenarios: [" +
+	if !slices.ContainsFunc(resetScenarios, c.p.Has) {
+		return tool.UsageError("Option '[reset-offsets]' requires one of the following scenarios: [" +
 			strings.Join(resetScenarios, "], [") + "]")
 	}
 	described, err := c.adm.DescribeGroups(ctx, names...)
@@ -49,7 +51,7 @@ func (c *groupCommand) reset(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if c.p.has("execute") {
+		if c.p.Has("execute") {
 			if err := c.adm.CommitAllOffsets(ctx, d.Group, pl.offsets()); err != nil {
 				return err
 			}
@@ -70,10 +72,10 @@ func (pl plan) offsets() kadm.Offsets {
 
 func (c *groupCommand) printPlans(plans map[string]plan) {
 	names := slices.Sorted(maps.Keys(plans))
-	if c.p.has("export") {
+	if c.p.Has("export") {
 		for _, name := range names {
 			prefix := ""
-			if len(c.p.all("group")) != 1 {
+			if len(c.p.All("group")) != 1 {
 				prefix = name + ","
 			}
 			for _, p := range plans[name].sorted() {
@@ -99,27 +101,27 @@ func (c *groupCommand) printPlans(plans map[string]plan) {
 // scope returns the partitions to reset: those named, or all that the group has offsets of.
 func (c *groupCommand) scope(ctx context.Context, group string) ([]partition, error) {
 	switch {
-	case c.p.has("all-topics"):
+	case c.p.Has("all-topics"):
 		committed, err := c.committed(ctx, group)
 		return plan(committed).sorted(), err
-	case c.p.has("topic"):
+	case c.p.Has("topic"):
 		return c.namedPartitions(ctx)
-	case c.p.has("from-file"):
+	case c.p.Has("from-file"):
 		return nil, nil
 	}
-	return nil, usageError("One of the reset scopes should be defined: --all-topics, --topic.")
+	return nil, tool.UsageError("One of the reset scopes should be defined: --all-topics, --topic.")
 }
 
 // namedPartitions reads --topic: "t" for all partitions, "t:0,1" for some.
 func (c *groupCommand) namedPartitions(ctx context.Context) ([]partition, error) {
 	var out []partition
-	for _, s := range c.p.all("topic") {
+	for _, s := range c.p.All("topic") {
 		topic, list, some := strings.Cut(s, ":")
 		if some {
 			for _, f := range strings.Split(list, ",") {
 				n, err := strconv.ParseInt(f, 10, 32)
 				if err != nil {
-					return nil, usageError("Partition " + f + " of " + topic + " is not a number")
+					return nil, tool.UsageError("Partition " + f + " of " + topic + " is not a number")
 				}
 				out = append(out, partition{topic, int32(n)})
 			}
@@ -145,7 +147,7 @@ func (c *groupCommand) planFor(ctx context.Context, group string) (plan, error) 
 	if err != nil {
 		return nil, err
 	}
-	if c.p.has("from-file") {
+	if c.p.Has("from-file") {
 		return c.planFromFile(ctx, group)
 	}
 	topics := map[string]bool{}
@@ -154,9 +156,9 @@ func (c *groupCommand) planFor(ctx context.Context, group string) (plan, error) 
 	}
 	list := c.adm.ListEndOffsets
 	switch {
-	case c.p.has("to-earliest"):
+	case c.p.Has("to-earliest"):
 		list = c.adm.ListStartOffsets
-	case c.p.has("to-datetime"), c.p.has("by-duration"):
+	case c.p.Has("to-datetime"), c.p.Has("by-duration"):
 		at, err := c.moment(time.Now())
 		if err != nil {
 			return nil, err
@@ -182,19 +184,19 @@ func (c *groupCommand) planFor(ctx context.Context, group string) (plan, error) 
 		}
 		current, has := committed[p]
 		switch {
-		case c.p.has("to-offset"):
-			at = c.p.number("to-offset")
-		case c.p.has("shift-by") && !has:
-			return nil, usageError(fmt.Sprintf("Cannot shift offset for partition %s-%d since"+
+		case c.p.Has("to-offset"):
+			at = c.p.Number("to-offset")
+		case c.p.Has("shift-by") && !has:
+			return nil, tool.UsageError(fmt.Sprintf("Cannot shift offset for partition %s-%d since"+
 				" there is no current committed offset", p.topic, p.index))
-		case c.p.has("shift-by"):
-			at = current + c.p.number("shift-by")
-		case c.p.has("to-current") && has:
+		case c.p.Has("shift-by"):
+			at = current + c.p.Number("shift-by")
+		case c.p.Has("to-current") && has:
 			at = current
 		}
 		out[p] = at
 	}
-	if c.p.has("to-offset") || c.p.has("shift-by") {
+	if c.p.Has("to-offset") || c.p.Has("shift-by") {
 		return c.clamp(ctx, out)
 	}
 	return out, nil
@@ -230,7 +232,7 @@ func (c *groupCommand) clamp(ctx context.Context, pl plan) (plan, error) {
 
 // planFromFile reads CSV lines "topic,partition,offset", or with the group in front.
 func (c *groupCommand) planFromFile(ctx context.Context, group string) (plan, error) {
-	f, err := os.Open(c.p.value("from-file"))
+	f, err := os.Open(c.p.Value("from-file"))
 	if err != nil {
 		return nil, err
 	}
@@ -271,10 +273,10 @@ var isoDuration = regexp.MustCompile(
 
 // moment is the point in time that --to-datetime or --by-duration means.
 func (c *groupCommand) moment(now time.Time) (time.Time, error) {
-	if c.p.has("by-duration") {
-		m := isoDuration.FindStringSubmatch(strings.ToUpper(c.p.value("by-duration")))
+	if c.p.Has("by-duration") {
+		m := isoDuration.FindStringSubmatch(strings.ToUpper(c.p.Value("by-duration")))
 		if m == nil {
-			return now, usageError("Text cannot be parsed to a Duration")
+			return now, tool.UsageError("Text cannot be parsed to a Duration")
 		}
 		var d time.Duration
 		for i, unit := range []time.Duration{24 * time.Hour, time.Hour, time.Minute, time.Second} {
@@ -286,7 +288,7 @@ func (c *groupCommand) moment(now time.Time) (time.Time, error) {
 		}
 		return now.Add(-d), nil
 	}
-	text := c.p.value("to-datetime")
+	text := c.p.Value("to-datetime")
 	for _, layout := range []string{
 		"2006-01-02T15:04:05.000Z07:00", "2006-01-02T15:04:05.000", "2006-01-02T15:04:05.000Z0700",
 		"2006-01-02T15:04:05.000Z07",
@@ -295,11 +297,11 @@ func (c *groupCommand) moment(now time.Time) (time.Time, error) {
 			return t, nil
 		}
 	}
-	return now, upstreamError(`Unparseable date: "%s"`, text)
+	return now, tool.UpstreamError(`Unparseable date: "%s"`, text)
 }
 
 func (c *groupCommand) removeOffsets(ctx context.Context) error {
-	group := c.p.value("group")
+	group := c.p.Value("group")
 	parts, err := c.namedPartitions(ctx)
 	if err != nil {
 		return err
@@ -319,7 +321,7 @@ func (c *groupCommand) removeOffsets(ctx context.Context) error {
 		printError(c.env, "Encounter some partition level error, see the follow-up details:")
 	default:
 		fmt.Fprintf(c.env.Out, "Request succeed for deleting offsets with topic %s group %s\n",
-			strings.Join(c.p.all("topic"), ", "), group)
+			strings.Join(c.p.All("topic"), ", "), group)
 	}
 	fmt.Fprintf(c.env.Out, "\n%-30s %-15s %-15s\n", "TOPIC", "PARTITION", "STATUS")
 	for _, p := range parts {

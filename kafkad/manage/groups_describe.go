@@ -1,4 +1,4 @@
-package tool
+package manage
 
 import (
 	"cmp"
@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"zkafka/kafkad/tool"
 )
 
 const missing = "-" // stands for a value that is not known
@@ -53,11 +55,11 @@ func (c *groupCommand) describe(ctx context.Context) error {
 		}
 		g := viewOf(&d)
 		switch {
-		case c.p.has("members"):
+		case c.p.Has("members"):
 			// Upstream prints the header of this table even if nothing follows.
 			g.printState(c.env, len(g.members))
-			g.printMembers(c.env.Out, c.p.has("verbose"))
-		case c.p.has("state"):
+			g.printMembers(c.env.Out, c.p.Has("verbose"))
+		case c.p.Has("state"):
 			if g.printState(c.env, 1) {
 				g.printSummary(c.env.Out)
 			}
@@ -170,7 +172,7 @@ func (c *groupCommand) offsetsOf(
 
 // printState says what is remarkable about the group's state; it reports whether a table with
 // that many rows follows.
-func (g *groupView) printState(env Env, rows int) bool {
+func (g *groupView) printState(env tool.Env, rows int) bool {
 	switch g.state {
 	case "Dead":
 		printError(env, "Consumer group '"+g.name+"' does not exist.")

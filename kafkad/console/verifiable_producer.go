@@ -1,4 +1,4 @@
-package tool
+package console
 
 import (
 	"context"
@@ -10,53 +10,52 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"zkafka/kafkad/tool"
 )
 
-var verifiableOptions = append([]option{
-	text("topic", "TOPIC", "Produce messages to this topic."),
-	text("bootstrap-server", "HOST1:PORT1[,HOST2:PORT2[...]]", "REQUIRED unless --broker-list is"+
-		" specified. The server(s) to connect to."),
-	text("broker-list", "HOST1:PORT1[,HOST2:PORT2[...]]", "DEPRECATED, use --bootstrap-server"+
+var verifiableOptions = []tool.Option{
+	tool.Text("topic", "TOPIC", "Produce messages to this topic."),
+	tool.Text("bootstrap-server", "HOST1:PORT1[,HOST2:PORT2[...]]", "REQUIRED unless --broker-list"+
+		" is specified. The server(s) to connect to."),
+	tool.Text("broker-list", "HOST1:PORT1[,HOST2:PORT2[...]]", "DEPRECATED, use --bootstrap-server"+
 		" instead."),
-	{name: "max-messages", arg: required, what: "MAX-MESSAGES", integer: true, def: "-1",
-		help: "Produce this many messages. If -1, produce messages until the process is killed."},
-	{name: "throughput", arg: required, what: "THROUGHPUT", integer: true, def: "-1",
-		help: "If set >= 0, throttle maximum message throughput to *approximately* THROUGHPUT" +
-			" messages/sec."},
-	{name: "acks", arg: required, what: "ACKS", integer: true, def: "-1",
-		help: "Acks required on each produced message: 0, 1 or -1."},
-	text("producer.config", "CONFIG_FILE", "Producer config properties file."),
-	{name: "message-create-time", arg: required, what: "CREATETIME", integer: true, def: "-1",
-		help: "Send messages with creation time starting at the arguments value, in" +
-			" milliseconds since epoch."},
-	{name: "value-prefix", arg: required, what: "VALUE-PREFIX", integer: true,
-		help: "If specified, each produced value will have this prefix with a dot separator."},
-	{name: "repeating-keys", arg: required, what: "REPEATING-KEYS", integer: true,
-		help: "If specified, each produced record will have a key starting at 0 increment by 1" +
-			" up to the number specified (exclusive), then the key is set to 0 again."},
-}, helpOptions...)
+	tool.Number("max-messages", "MAX-MESSAGES", "Produce this many messages. If -1, produce"+
+		" messages until the process is killed.").WithDefault("-1"),
+	tool.Number("throughput", "THROUGHPUT", "If set >= 0, throttle maximum message throughput to"+
+		" *approximately* THROUGHPUT messages/sec.").WithDefault("-1"),
+	tool.Number("acks", "ACKS", "Acks required on each produced message: 0, 1 or"+
+		" -1.").WithDefault("-1"),
+	tool.Text("producer.config", "CONFIG_FILE", "Producer config properties file."),
+	tool.Number("message-create-time", "CREATETIME", "Send messages with creation time starting at"+
+		" the arguments value, in milliseconds since epoch.").WithDefault("-1"),
+	tool.Number("value-prefix", "VALUE-PREFIX", "If specified, each produced value will have this"+
+		" prefix with a dot separator."),
+	tool.Number("repeating-keys", "REPEATING-KEYS", "If specified, each produced record will have a"+
+		" key starting at 0 increment by 1 up to the number specified (exclusive), then the key is set"+
+		" to 0 again."),
+}
 
 // VerifiableProducer is kafka-verifiable-producer: it writes one JSON line about every message,
 // after the broker acknowledged it.
-func VerifiableProducer() *Tool {
-	t := &Tool{
+func VerifiableProducer() *tool.Tool {
+	t := &tool.Tool{
 		Name: "kafka-verifiable-producer",
 		Summary: "This tool produces increasing integers to the specified topic and prints JSON" +
 			" metadata to stdout on each \"send\" request, making externally visible which" +
 			" messages have been acked and which have not.",
-		options: verifiableOptions,
+		Options: verifiableOptions,
 	}
-	t.run = func(ctx context.Context, env Env, p *parsed) int {
-		err := p.missing("topic")
-		if err == nil && !p.has("bootstrap-server") && !p.has("broker-list") {
-			err = p.missing("bootstrap-server")
+	t.Main = func(ctx context.Context, env tool.Env, p *tool.Parsed) int {
+		err := p.Missing("topic")
+		if err == nil && !p.Has("bootstrap-server") && !p.Has("broker-list") {
+			err = p.Missing("bootstrap-server")
 		}
 		if err != nil {
-			return t.usage(env, err.Error())
+			return t.Usage(env, err.Error())
 		}
 		if err := newVerifiable(env, p).run(ctx); err != nil {
-			fmt.Fprintln(env.Err, err)
-			return exitFailed
+			return t.Fail(env, err)
 		}
 		return 0
 	}
@@ -65,7 +64,7 @@ func VerifiableProducer() *Tool {
 
 // verifiable is one run of the producer. mu guards the counters and the output.
 type verifiable struct {
-	p   *parsed
+	p   *tool.Parsed
 	out io.Writer
 
 	mu    sync.Mutex
@@ -73,7 +72,9 @@ type verifiable struct {
 	acked int64
 }
 
-func newVerifiable(env Env, p *parsed) *verifiable { return &verifiable{p: p, out: env.Out} }
+func newVerifiable(env tool.Env, p *tool.Parsed) *verifiable {
+	return &verifiable{p: p, out: env.Out}
+}
 
 type verifiableEvent struct {
 	Timestamp int64  `json:"timestamp"`
@@ -120,19 +121,19 @@ func (v *verifiable) print(e any) {
 }
 
 func (v *verifiable) client() (*kgo.Client, error) {
-	props, err := loadProperties(v.p.value("producer.config"))
+	props, err := tool.LoadProperties(v.p.Value("producer.config"))
 	if err != nil {
 		return nil, err
 	}
-	bootstrap := v.p.value("bootstrap-server")
+	bootstrap := v.p.Value("bootstrap-server")
 	if bootstrap == "" {
-		bootstrap = v.p.value("broker-list")
+		bootstrap = v.p.Value("broker-list")
 	}
-	opts, err := clientOptions(bootstrap, props, "producer-1")
+	opts, err := tool.ClientOptions(bootstrap, props, "producer-1")
 	if err != nil {
 		return nil, err
 	}
-	opts, err = appendAcks(opts, v.p.value("acks"), props)
+	opts, err = appendAcks(opts, v.p.Value("acks"), props)
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +150,7 @@ func (v *verifiable) run(ctx context.Context) error {
 	v.print(event("startup_complete"))
 	v.mu.Unlock()
 	begun := time.Now()
-	limit, rate := v.p.number("max-messages"), v.p.number("throughput")
+	limit, rate := v.p.Number("max-messages"), v.p.Number("throughput")
 	for i := int64(0); (limit < 0 || i < limit) && ctx.Err() == nil; i++ {
 		v.send(ctx, cl, i)
 		if rate > 0 {
@@ -183,16 +184,16 @@ func (v *verifiable) pace(ctx context.Context, begun time.Time, n, rate int64) {
 }
 
 func (v *verifiable) send(ctx context.Context, cl *kgo.Client, i int64) {
-	rec := &kgo.Record{Topic: v.p.value("topic"), Value: []byte(strconv.FormatInt(i, 10))}
-	if v.p.has("value-prefix") {
-		rec.Value = []byte(v.p.value("value-prefix") + "." + string(rec.Value))
+	rec := &kgo.Record{Topic: v.p.Value("topic"), Value: []byte(strconv.FormatInt(i, 10))}
+	if v.p.Has("value-prefix") {
+		rec.Value = []byte(v.p.Value("value-prefix") + "." + string(rec.Value))
 	}
 	var key *string
-	if n := v.p.number("repeating-keys"); n > 0 {
+	if n := v.p.Number("repeating-keys"); n > 0 {
 		s := strconv.FormatInt(i%n, 10)
 		key, rec.Key = &s, []byte(s)
 	}
-	if at := v.p.number("message-create-time"); at >= 0 {
+	if at := v.p.Number("message-create-time"); at >= 0 {
 		rec.Timestamp = time.UnixMilli(at + i)
 	}
 	v.mu.Lock()

@@ -1,4 +1,4 @@
-package tool
+package manage
 
 import (
 	"fmt"
@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"zkafka/kafkad/tool"
 )
 
 // topicReport is what --describe knows about topics.
@@ -39,9 +41,9 @@ func (d *partitionDescription) replicationFactor() int {
 	return len(d.replicas)
 }
 
-func (r *topicReport) print(w io.Writer, p *parsed) {
-	filtered := slices.ContainsFunc(reports, p.has)
-	overridden := p.has("topics-with-overrides")
+func (r *topicReport) print(w io.Writer, p *tool.Parsed) {
+	filtered := slices.ContainsFunc(reports, p.Has)
+	overridden := p.Has("topics-with-overrides")
 	for i := range r.topics {
 		t := &r.topics[i]
 		if !filtered && (!overridden || len(t.overrides) > 0) {
@@ -59,12 +61,12 @@ func (r *topicReport) print(w io.Writer, p *parsed) {
 	}
 }
 
-func (r *topicReport) reported(p *parsed, t *topicDescription, d *partitionDescription) bool {
+func (r *topicReport) reported(p *tool.Parsed, t *topicDescription, d *partitionDescription) bool {
 	led := d.leader >= 0
-	return p.has("under-replicated-partitions") && d.replicationFactor() > len(d.isr) ||
-		p.has("unavailable-partitions") && (!led || !slices.Contains(r.live, d.leader)) ||
-		p.has("under-min-isr-partitions") && (!led || len(d.isr) < t.minISR) ||
-		p.has("at-min-isr-partitions") && len(d.isr) == t.minISR
+	return p.Has("under-replicated-partitions") && d.replicationFactor() > len(d.isr) ||
+		p.Has("unavailable-partitions") && (!led || !slices.Contains(r.live, d.leader)) ||
+		p.Has("under-min-isr-partitions") && (!led || len(d.isr) < t.minISR) ||
+		p.Has("at-min-isr-partitions") && len(d.isr) == t.minISR
 }
 
 func (t *topicDescription) print(w io.Writer) {

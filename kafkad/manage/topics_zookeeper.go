@@ -1,4 +1,4 @@
-package tool
+package manage
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"zkafka/kafkad/config"
+	"zkafka/kafkad/tool"
 	"zkafka/zkd/client"
 	"zkafka/zkd/proto"
 )
@@ -41,7 +42,7 @@ func newZooKeeperTopics(ctx context.Context, out io.Writer, connect string) (top
 	defer cancel()
 	if err := zk.Wait(ctx); err != nil {
 		zk.Abandon()
-		return nil, upstreamError("Timed out waiting for connection to %s: %w", connect, err)
+		return nil, tool.UpstreamError("Timed out waiting for connection to %s: %w", connect, err)
 	}
 	return &zooKeeperTopics{zk: zk, out: out}, nil
 }
@@ -123,10 +124,10 @@ func (s *zooKeeperTopics) create(ctx context.Context, t *newTopic) error {
 	}
 	for _, other := range all {
 		if other.name == t.name {
-			return errTopicExists{upstreamError("Topic '%s' already exists.", t.name)}
+			return errTopicExists{tool.UpstreamError("Topic '%s' already exists.", t.name)}
 		}
 		if strings.ReplaceAll(other.name, ".", "_") == strings.ReplaceAll(t.name, ".", "_") {
-			return upstreamError("Topic '%s' collides with existing topics: %s", t.name, other.name)
+			return tool.UpstreamError("Topic '%s' collides with existing topics: %s", t.name, other.name)
 		}
 	}
 	node := topicNode{Version: 2, Partitions: map[string][]int32{},
@@ -232,7 +233,7 @@ func withRacks(brokers []rackedBroker, ignore bool) ([]rackedBroker, error) {
 		byRack[b.rack] = append(byRack[b.rack], b)
 	}
 	if _, some := byRack[""]; some && len(byRack) > 1 {
-		return nil, upstreamError("Not all brokers have rack information. Add" +
+		return nil, tool.UpstreamError("Not all brokers have rack information. Add" +
 			" --disable-rack-aware in command line to make replica assignment without rack" +
 			" information.")
 	}
@@ -256,7 +257,7 @@ func assignReplicas(
 ) ([][]int32, error) {
 	n := len(brokers)
 	if replicas > n {
-		return nil, upstreamError("Replication factor: %d larger than available brokers: %d.",
+		return nil, tool.UpstreamError("Replication factor: %d larger than available brokers: %d.",
 			replicas, n)
 	}
 	racks := map[string]bool{}
@@ -330,14 +331,14 @@ func (s *zooKeeperTopics) addPartitions(ctx context.Context, name string, t *new
 	}
 	have := len(node.Partitions)
 	if int(t.partitions) <= have {
-		return upstreamError("The number of partitions for a topic can only be increased. Topic %s"+
+		return tool.UpstreamError("The number of partitions for a topic can only be increased. Topic %s"+
 			" currently has %d partitions, %d would not be an increase.", name, have, t.partitions)
 	}
 	added := t.assignment
 	if added != nil {
 		added = added[min(have, len(added)):]
 		if have+len(added) != int(t.partitions) {
-			return upstreamError("The replica assignment does not name %d partitions", t.partitions)
+			return tool.UpstreamError("The replica assignment does not name %d partitions", t.partitions)
 		}
 	} else {
 		brokers, err := s.brokers(ctx)
@@ -368,7 +369,7 @@ func (s *zooKeeperTopics) addPartitions(ctx context.Context, name string, t *new
 func (s *zooKeeperTopics) remove(ctx context.Context, names []string) error {
 	for _, name := range names {
 		if name == "__consumer_offsets" || name == "__transaction_state" {
-			return upstreamError("Topic %s is a kafka internal topic and is not allowed to be marked"+
+			return tool.UpstreamError("Topic %s is a kafka internal topic and is not allowed to be marked"+
 				" for deletion.", name)
 		}
 		_, err := s.zk.CreateRecursive(ctx, "/admin/delete_topics/"+name, nil, proto.OpenACL(),
@@ -407,7 +408,7 @@ func (s *zooKeeperTopics) describe(ctx context.Context, names []string) (*topicR
 			return nil, err
 		}
 		if !found {
-			return nil, upstreamError("Topic '%s' does not exist as expected", name)
+			return nil, tool.UpstreamError("Topic '%s' does not exist as expected", name)
 		}
 		var cfg configNode
 		if _, err := s.get(ctx, "/config/topics/"+name, &cfg); err != nil {
@@ -474,7 +475,7 @@ func checkTopicName(name string) error {
 	default:
 		return nil
 	}
-	return upstreamError("Topic name is invalid: %s", fault)
+	return tool.UpstreamError("Topic name is invalid: %s", fault)
 }
 
 func illegalInTopic(r rune) bool {

@@ -1,4 +1,4 @@
-package tool
+package manage
 
 import (
 	"context"
@@ -9,29 +9,30 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"zkafka/kafkad/tool"
 )
 
-var apiVersionOptions = append([]option{
-	text("bootstrap-server", "server(s) to use for bootstrapping", "REQUIRED: The server to"+
+var apiVersionOptions = []tool.Option{
+	tool.Text("bootstrap-server", "server(s) to use for bootstrapping", "REQUIRED: The server to"+
 		" connect to."),
-	text("command-config", "command config property file", "A property file containing configs"+
+	tool.Text("command-config", "command config property file", "A property file containing configs"+
 		" to be passed to Admin Client."),
-}, helpOptions...)
+}
 
 // BrokerApiVersions is kafka-broker-api-versions.
-func BrokerApiVersions() *Tool {
-	t := &Tool{
+func BrokerApiVersions() *tool.Tool {
+	t := &tool.Tool{
 		Name:    "kafka-broker-api-versions",
 		Summary: "This tool helps to retrieve broker version information.",
-		options: apiVersionOptions,
+		Options: apiVersionOptions,
 	}
-	t.run = func(ctx context.Context, env Env, p *parsed) int {
-		if err := p.missing("bootstrap-server"); err != nil {
-			return t.usage(env, err.Error())
+	t.Main = func(ctx context.Context, env tool.Env, p *tool.Parsed) int {
+		if err := p.Missing("bootstrap-server"); err != nil {
+			return t.Usage(env, err.Error())
 		}
 		if err := printAPIVersions(ctx, env.Out, p); err != nil {
-			fmt.Fprintln(env.Err, err)
-			return exitFailed
+			return t.Fail(env, err)
 		}
 		return 0
 	}
@@ -80,8 +81,8 @@ var clientAPIs = []clientAPI{
 // apiVersionsTimeout bounds the wait for one broker.
 const apiVersionsTimeout = 30 * time.Second
 
-func printAPIVersions(ctx context.Context, w io.Writer, p *parsed) error {
-	a, err := newAdmin(p.value("bootstrap-server"), p.value("command-config"))
+func printAPIVersions(ctx context.Context, w io.Writer, p *tool.Parsed) error {
+	a, err := newAdmin(p.Value("bootstrap-server"), p.Value("command-config"))
 	if err != nil {
 		return err
 	}
@@ -118,7 +119,7 @@ func apiVersionsOf(
 	ctx, cancel := context.WithTimeout(ctx, apiVersionsTimeout)
 	defer cancel()
 	req := kmsg.NewPtrApiVersionsRequest()
-	req.ClientSoftwareName, req.ClientSoftwareVersion = "kafkad", Version
+	req.ClientSoftwareName, req.ClientSoftwareVersion = "kafkad", tool.Version
 	resp, err := cl.Broker(int(id)).RetriableRequest(ctx, req)
 	if err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package tool
+package console
 
 import (
 	"bufio"
@@ -8,79 +8,76 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"zkafka/kafkad/tool"
 )
 
-var consumerOptions = append([]option{
-	text("topic", "topic", "The topic to consume on."),
-	text("whitelist", "Java regex (String)", "DEPRECATED, use --include instead; ignored if"+
+var consumerOptions = []tool.Option{
+	tool.Text("topic", "topic", "The topic to consume on."),
+	tool.Text("whitelist", "Java regex (String)", "DEPRECATED, use --include instead; ignored if"+
 		" --include specified."),
-	text("include", "Java regex (String)", "Regular expression specifying list of topics to"+
+	tool.Text("include", "Java regex (String)", "Regular expression specifying list of topics to"+
 		" include for consumption."),
-	number("partition", "Integer: partition", "The partition to consume from. Consumption starts"+
-		" from the end of the partition unless '--offset' is specified."),
-	{name: "offset", arg: required, what: "String: consume offset", def: "latest",
-		help: "The offset to consume from (a non-negative number), or 'earliest' which means" +
-			" from beginning, or 'latest' which means from end"},
-	text("consumer-property", "consumer_prop", "A mechanism to pass user-defined properties in"+
+	tool.Number("partition", "Integer: partition", "The partition to consume from. Consumption"+
+		" starts from the end of the partition unless '--offset' is specified."),
+	tool.Text("offset", "consume offset", "The offset to consume from (a non-negative number), or"+
+		" 'earliest' which means from beginning, or 'latest' which means from"+
+		" end").WithDefault("latest"),
+	tool.Text("consumer-property", "consumer_prop", "A mechanism to pass user-defined properties in"+
 		" the form key=value to the consumer."),
-	text("consumer.config", "config file", "Consumer config properties file. --consumer-property"+
-		" takes precedence over this config."),
-	{name: "formatter", arg: required, what: "String: class", def: "org.apache.kafka.tools" +
-		".consumer.DefaultMessageFormatter", help: "The name of a class to use for formatting" +
-		" kafka messages for display."},
-	text("property", "prop", "The properties to initialize the message formatter:\n"+
+	tool.Text("consumer.config", "config file", "Consumer config properties file."+
+		" --consumer-property takes precedence over this config."),
+	tool.Text("formatter", "class", "The name of a class to use for formatting kafka messages for"+
+		" display.").WithDefault("org.apache.kafka.tools.consumer.DefaultMessageFormatter"),
+	tool.Text("property", "prop", "The properties to initialize the message formatter:\n"+
 		" print.timestamp=true|false\n print.key=true|false\n print.offset=true|false\n"+
 		" print.partition=true|false\n print.headers=true|false\n print.value=true|false\n"+
 		" key.separator=<key.separator>\n line.separator=<line.separator>\n"+
 		" headers.separator=<line.separator>\n null.literal=<null.literal>\n"+
 		" key.deserializer=<key.deserializer>\n value.deserializer=<value.deserializer>\n"+
 		" header.deserializer=<header.deserializer>"),
-	text("formatter-config", "config file", "Config properties file to initialize the message"+
+	tool.Text("formatter-config", "config file", "Config properties file to initialize the message"+
 		" formatter. --property takes precedence over this config."),
-	flag("from-beginning", "If the consumer does not already have an established offset to"+
+	tool.Flag("from-beginning", "If the consumer does not already have an established offset to"+
 		" consume from, start with the earliest message present in the log rather than the"+
 		" latest message."),
-	number("max-messages", "Integer: num_messages", "The maximum number of messages to consume"+
+	tool.Number("max-messages", "Integer: num_messages", "The maximum number of messages to consume"+
 		" before exiting. If not set, consumption is continual."),
-	number("timeout-ms", "Long: timeout_ms", "If specified, exit if no message is available for"+
+	tool.Number("timeout-ms", "Long: timeout_ms", "If specified, exit if no message is available for"+
 		" consumption for the specified interval."),
-	flag("skip-message-on-error", "If there is an error when processing a message, skip it"+
+	tool.Flag("skip-message-on-error", "If there is an error when processing a message, skip it"+
 		" instead of halt."),
-	text("bootstrap-server", "server to connect to", "REQUIRED: The server(s) to connect to."),
-	text("key-deserializer", "deserializer for key", "The class that shows keys."),
-	text("value-deserializer", "deserializer for values", "The class that shows values."),
-	flag("enable-systest-events", "Log lifecycle events of the consumer in addition to logging"+
+	tool.Text("bootstrap-server", "server to connect to", "REQUIRED: The server(s) to connect to."),
+	tool.Text("key-deserializer", "deserializer for key", "The class that shows keys."),
+	tool.Text("value-deserializer", "deserializer for values", "The class that shows values."),
+	tool.Flag("enable-systest-events", "Log lifecycle events of the consumer in addition to logging"+
 		" consumed messages."),
-	{name: "isolation-level", arg: required, what: "String", def: "read_uncommitted",
-		help: "Set to read_committed in order to filter out transactional messages which are" +
-			" not committed. Set to read_uncommitted to read all messages."},
-	text("group", "consumer group id", "The consumer group id of the consumer."),
-	text("zookeeper", "urls", "The old consumer's option; it is gone since Kafka 2.0."),
-}, helpOptions...)
+	tool.Text("isolation-level", "", "Set to read_committed in order to filter out transactional"+
+		" messages which are not committed. Set to read_uncommitted to read all"+
+		" messages.").WithDefault("read_uncommitted"),
+	tool.Text("group", "consumer group id", "The consumer group id of the consumer."),
+	tool.Text("zookeeper", "urls", "The old consumer's option; it is gone since Kafka 2.0."),
+}
 
-// ConsoleConsumer is kafka-console-consumer.
-func ConsoleConsumer() *Tool {
-	t := &Tool{
+// Consumer is kafka-console-consumer.
+func Consumer() *tool.Tool {
+	t := &tool.Tool{
 		Name: "kafka-console-consumer",
 		Summary: "This tool helps to read data from Kafka topics and outputs it to standard" +
 			" output.",
-		options: consumerOptions,
+		Options: consumerOptions,
 	}
-	t.run = func(ctx context.Context, env Env, p *parsed) int {
+	t.Main = func(ctx context.Context, env tool.Env, p *tool.Parsed) int {
 		c, err := newConsoleConsumer(env, p)
 		if err != nil {
-			var u usageError
-			if errors.As(err, &u) {
-				return t.usage(env, string(u))
-			}
-			fmt.Fprintln(env.Err, err)
-			return exitFailed
+			return t.Fail(env, err)
 		}
 		return c.run(ctx)
 	}
@@ -89,7 +86,7 @@ func ConsoleConsumer() *Tool {
 
 // consoleConsumer prints records until it has enough of them.
 type consoleConsumer struct {
-	env         Env
+	env         tool.Env
 	out         *bufio.Writer
 	format      formatter
 	opts        []kgo.Opt
@@ -102,58 +99,58 @@ type consoleConsumer struct {
 	count       int
 }
 
-func checkConsumer(p *parsed) error {
-	if p.has("zookeeper") {
-		return usageError("zookeeper is not a recognized option: use --bootstrap-server")
+func checkConsumer(p *tool.Parsed) error {
+	if p.Has("zookeeper") {
+		return tool.UsageError("zookeeper is not a recognized option: use --bootstrap-server")
 	}
 	topics := 0
-	if p.has("topic") {
+	if p.Has("topic") {
 		topics++
 	}
-	if p.has("include") || p.has("whitelist") {
+	if p.Has("include") || p.Has("whitelist") {
 		topics++
 	}
 	switch {
-	case topics != 1 && p.has("whitelist"):
-		return usageError("Exactly one of --include/--topic is required. --whitelist is" +
+	case topics != 1 && p.Has("whitelist"):
+		return tool.UsageError("Exactly one of --include/--topic is required. --whitelist is" +
 			" DEPRECATED use --include instead; ignored if --include specified.")
 	case topics != 1:
-		return usageError("Exactly one of --include/--topic is required. ")
-	case p.has("partition") && !p.has("topic"):
-		return usageError("The topic is required when partition is specified.")
-	case p.has("partition") && p.has("from-beginning") && p.has("offset"):
-		return usageError("Options from-beginning and offset cannot be specified together.")
-	case !p.has("partition") && p.has("offset"):
-		return usageError("The partition is required when offset is specified.")
+		return tool.UsageError("Exactly one of --include/--topic is required. ")
+	case p.Has("partition") && !p.Has("topic"):
+		return tool.UsageError("The topic is required when partition is specified.")
+	case p.Has("partition") && p.Has("from-beginning") && p.Has("offset"):
+		return tool.UsageError("Options from-beginning and offset cannot be specified together.")
+	case !p.Has("partition") && p.Has("offset"):
+		return tool.UsageError("The partition is required when offset is specified.")
 	}
-	if err := p.single("topic", "partition", "offset", "max-messages", "timeout-ms", "group",
+	if err := p.Single("topic", "partition", "offset", "max-messages", "timeout-ms", "group",
 		"bootstrap-server", "include", "whitelist"); err != nil {
-		return usageError(err.Error())
+		return tool.UsageError(err.Error())
 	}
-	return p.missing("bootstrap-server")
+	return p.Missing("bootstrap-server")
 }
 
-func newConsoleConsumer(env Env, p *parsed) (*consoleConsumer, error) {
+func newConsoleConsumer(env tool.Env, p *tool.Parsed) (*consoleConsumer, error) {
 	if err := checkConsumer(p); err != nil {
 		return nil, err
 	}
-	fileProps, err := loadProperties(p.value("consumer.config"))
+	fileProps, err := tool.LoadProperties(p.Value("consumer.config"))
 	if err != nil {
 		return nil, err
 	}
-	given := keyValues(p.all("consumer-property"))
+	given := keyValues(p.All("consumer-property"))
 	c := &consoleConsumer{
 		env: env, out: bufio.NewWriterSize(env.Out, 1<<16), maxMessages: -1,
-		skipErrors: p.has("skip-message-on-error"), events: p.has("enable-systest-events"),
+		skipErrors: p.Has("skip-message-on-error"), events: p.Has("enable-systest-events"),
 	}
-	if p.has("max-messages") {
-		c.maxMessages = int(p.number("max-messages"))
+	if p.Has("max-messages") {
+		c.maxMessages = int(p.Number("max-messages"))
 	}
-	if n := p.number("timeout-ms"); p.has("timeout-ms") && n >= 0 {
+	if n := p.Number("timeout-ms"); p.Has("timeout-ms") && n >= 0 {
 		c.timeout = time.Duration(n) * time.Millisecond
 	}
 	if c.format, err = consumerFormatter(p); err != nil {
-		return nil, usageError(err.Error())
+		return nil, tool.UsageError(err.Error())
 	}
 	if c.group, err = consumerGroup(p, fileProps, given); err != nil {
 		return nil, err
@@ -163,36 +160,36 @@ func newConsoleConsumer(env Env, p *parsed) (*consoleConsumer, error) {
 	if v, ok := props["enable.auto.commit"]; ok {
 		c.autoCommit = v == "true"
 	}
-	c.opts, err = clientOptions(p.value("bootstrap-server"), props, "console-consumer")
+	c.opts, err = tool.ClientOptions(p.Value("bootstrap-server"), props, "console-consumer")
 	if err != nil {
 		return nil, err
 	}
 	return c, c.addOptions(p, props)
 }
 
-func consumerFormatter(p *parsed) (formatter, error) {
-	fileProps, err := loadProperties(p.value("formatter-config"))
+func consumerFormatter(p *tool.Parsed) (formatter, error) {
+	fileProps, err := tool.LoadProperties(p.Value("formatter-config"))
 	if err != nil {
 		return nil, err
 	}
 	for _, side := range []string{"key", "value"} {
-		if v := p.value(side + "-deserializer"); v != "" {
+		if v := p.Value(side + "-deserializer"); v != "" {
 			fileProps[side+".deserializer"] = v
 		}
 	}
-	class := p.value("formatter")
+	class := p.Value("formatter")
 	build, ok := formatters[class[strings.LastIndexByte(class, '.')+1:]]
 	if !ok {
 		return nil, errors.New(class)
 	}
-	return build(merged(fileProps, keyValues(p.all("property"))))
+	return build(merged(fileProps, keyValues(p.All("property"))))
 }
 
 // consumerGroup returns the group that was named, however it was named; "" = none.
-func consumerGroup(p *parsed, props ...map[string]string) (string, error) {
+func consumerGroup(p *tool.Parsed, props ...map[string]string) (string, error) {
 	groups := map[string]bool{}
-	if p.has("group") {
-		groups[p.value("group")] = true
+	if p.Has("group") {
+		groups[p.Value("group")] = true
 	}
 	for _, m := range props {
 		if g, ok := m["group.id"]; ok {
@@ -202,11 +199,11 @@ func consumerGroup(p *parsed, props ...map[string]string) (string, error) {
 	names := slices.Sorted(maps.Keys(groups))
 	switch {
 	case len(names) > 1:
-		return "", usageError("The group ids provided in different places (directly using" +
+		return "", tool.UsageError("The group ids provided in different places (directly using" +
 			" '--group', via '--consumer-property', or via '--consumer.config') do not match." +
 			" Detected group ids: '" + strings.Join(names, "', '") + "'")
-	case len(names) == 1 && p.has("partition"):
-		return "", usageError("Options group and partition cannot be specified together.")
+	case len(names) == 1 && p.Has("partition"):
+		return "", tool.UsageError("Options group and partition cannot be specified together.")
 	case len(names) == 1:
 		return names[0], nil
 	}
@@ -219,37 +216,37 @@ const internalTopics = "^__(consumer_offsets|transaction_state)$"
 // anonymousGroups is how many names there are for the groups of consumers that name none.
 const anonymousGroups = 100_000
 
-func (c *consoleConsumer) addOptions(p *parsed, props map[string]string) error {
+func (c *consoleConsumer) addOptions(p *tool.Parsed, props map[string]string) error {
 	reset, err := resetOffset(p, props)
 	if err != nil {
 		return err
 	}
 	c.opts = append(c.opts, kgo.ConsumeResetOffset(reset))
-	switch level := p.value("isolation-level"); {
-	case p.has("isolation-level") && level == "read_committed",
-		!p.has("isolation-level") && props["isolation.level"] == "read_committed":
+	switch level := p.Value("isolation-level"); {
+	case p.Has("isolation-level") && level == "read_committed",
+		!p.Has("isolation-level") && props["isolation.level"] == "read_committed":
 		c.opts = append(c.opts, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	case level != "read_uncommitted":
-		return upstreamError("Invalid value %s for configuration isolation.level", level)
+		return tool.UpstreamError("Invalid value %s for configuration isolation.level", level)
 	}
-	if p.has("partition") {
+	if p.Has("partition") {
 		from, err := partitionOffset(p)
 		if err != nil {
 			return err
 		}
 		c.opts = append(c.opts, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{
-			p.value("topic"): {int32(p.number("partition")): from},
+			p.Value("topic"): {int32(p.Number("partition")): from},
 		}))
 		return nil
 	}
-	if p.has("topic") {
-		c.opts = append(c.opts, kgo.ConsumeTopics(p.value("topic")))
+	if p.Has("topic") {
+		c.opts = append(c.opts, kgo.ConsumeTopics(p.Value("topic")))
 	} else {
-		pattern := cmp.Or(p.value("include"), p.value("whitelist"))
-		if _, err := includes(pattern); err != nil {
-			return usageError(err.Error())
+		whole := "^(?:" + cmp.Or(p.Value("include"), p.Value("whitelist")) + ")$"
+		if _, err := regexp.Compile(whole); err != nil {
+			return tool.UsageError(err.Error())
 		}
-		c.opts = append(c.opts, kgo.ConsumeRegex(), kgo.ConsumeTopics("^(?:"+pattern+")$"),
+		c.opts = append(c.opts, kgo.ConsumeRegex(), kgo.ConsumeTopics(whole),
 			kgo.ConsumeExcludeTopics(internalTopics))
 	}
 	group := c.group
@@ -263,7 +260,7 @@ func (c *consoleConsumer) addOptions(p *parsed, props map[string]string) error {
 func (c *consoleConsumer) addGroupOptions(props map[string]string) error {
 	if c.autoCommit {
 		c.opts = append(c.opts, kgo.AutoCommitMarks())
-		if d, ok := millis(props, "auto.commit.interval.ms"); ok && d > 0 {
+		if d, ok := tool.Millis(props, "auto.commit.interval.ms"); ok && d > 0 {
 			c.opts = append(c.opts, kgo.AutoCommitInterval(d))
 		}
 	} else {
@@ -279,9 +276,9 @@ func (c *consoleConsumer) addGroupOptions(props map[string]string) error {
 	}
 	for key, opt := range durations {
 		if v, set := props[key]; set {
-			d, ok := millis(props, key)
+			d, ok := tool.Millis(props, key)
 			if !ok || d <= 0 {
-				return upstreamError("Invalid value %s for configuration %s", v, key)
+				return tool.UpstreamError("Invalid value %s for configuration %s", v, key)
 			}
 			c.opts = append(c.opts, opt(d))
 		}
@@ -290,33 +287,33 @@ func (c *consoleConsumer) addGroupOptions(props map[string]string) error {
 }
 
 // resetOffset is where a group without offsets starts.
-func resetOffset(p *parsed, props map[string]string) (kgo.Offset, error) {
+func resetOffset(p *tool.Parsed, props map[string]string) (kgo.Offset, error) {
 	v, set := props["auto.offset.reset"]
 	switch {
-	case set && p.has("from-beginning") && v != "earliest":
-		return kgo.Offset{}, upstreamError("Can't simultaneously specify --from-beginning and"+
+	case set && p.Has("from-beginning") && v != "earliest":
+		return kgo.Offset{}, tool.UpstreamError("Can't simultaneously specify --from-beginning and"+
 			" 'auto.offset.reset=%s', please remove one option", v)
-	case v == "earliest", p.has("from-beginning"):
+	case v == "earliest", p.Has("from-beginning"):
 		return kgo.NewOffset().AtStart(), nil
 	case v == "none":
 		return kgo.NoResetOffset(), nil
 	case !set, v == "latest":
 		return kgo.NewOffset().AtEnd(), nil
 	}
-	return kgo.Offset{}, upstreamError("Invalid value %s for configuration auto.offset.reset", v)
+	return kgo.Offset{}, tool.UpstreamError("Invalid value %s for configuration auto.offset.reset", v)
 }
 
-func partitionOffset(p *parsed) (kgo.Offset, error) {
-	text := p.value("offset")
+func partitionOffset(p *tool.Parsed) (kgo.Offset, error) {
+	text := p.Value("offset")
 	switch {
-	case !p.has("offset") && p.has("from-beginning"), strings.EqualFold(text, "earliest"):
+	case !p.Has("offset") && p.Has("from-beginning"), strings.EqualFold(text, "earliest"):
 		return kgo.NewOffset().AtStart(), nil
 	case strings.EqualFold(text, "latest"):
 		return kgo.NewOffset().AtEnd(), nil
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n < 0 {
-		return kgo.Offset{}, usageError("The provided offset value '" + text + "' is incorrect." +
+		return kgo.Offset{}, tool.UsageError("The provided offset value '" + text + "' is incorrect." +
 			" Valid values are 'earliest', 'latest', or a non-negative long.")
 	}
 	return kgo.NewOffset().At(n), nil
@@ -326,7 +323,7 @@ func (c *consoleConsumer) run(ctx context.Context) int {
 	cl, err := kgo.NewClient(c.opts...)
 	if err != nil {
 		fmt.Fprintln(c.env.Err, err)
-		return exitFailed
+		return tool.ExitFailed
 	}
 	code := c.consume(ctx, cl)
 	// Leaving the group and storing offsets must not hang on brokers that are gone.
@@ -373,7 +370,7 @@ func (c *consoleConsumer) consume(ctx context.Context, cl *kgo.Client) int {
 			if kgo.IsRetryableBrokerErr(e.Err) {
 				continue
 			}
-			return exitFailed
+			return tool.ExitFailed
 		}
 		if done, code := c.printAll(cl, fetches); done {
 			return code
@@ -393,7 +390,7 @@ func (c *consoleConsumer) printAll(cl *kgo.Client, fetches kgo.Fetches) (done bo
 		if err := c.format.write(c.out, r); err != nil {
 			fmt.Fprintln(c.env.Err, "ERROR Error processing message:", err)
 			if !c.skipErrors {
-				return true, exitFailed
+				return true, tool.ExitFailed
 			}
 		}
 		if c.autoCommit {

@@ -1,4 +1,4 @@
-package tool
+package manage
 
 import (
 	"context"
@@ -9,181 +9,184 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"zkafka/kafkad/tool"
 )
 
-var groupOptions = append([]option{
-	text("bootstrap-server", "server to connect to", "REQUIRED: The server(s) to connect to."),
-	text("group", "consumer group", "The consumer group we wish to act on."),
-	text("topic", "topic", "The topic whose offsets should be reset or deleted. Partitions can be"+
-		" given as `topic1:0,1,2`. May be repeated."),
-	flag("all-topics", "Consider all topics assigned to a group in the `reset-offsets` process."),
-	flag("list", "List all consumer groups."),
-	flag("describe", "Describe consumer group and list offset lag (number of messages not yet"+
+var groupOptions = []tool.Option{
+	tool.Text("bootstrap-server", "server to connect to", "REQUIRED: The server(s) to connect to."),
+	tool.Text("group", "consumer group", "The consumer group we wish to act on."),
+	tool.Text("topic", "topic", "The topic whose offsets should be reset or deleted. Partitions can"+
+		" be given as `topic1:0,1,2`. May be repeated."),
+	tool.Flag("all-topics", "Consider all topics assigned to a group in the `reset-offsets`"+
+		" process."),
+	tool.Flag("list", "List all consumer groups."),
+	tool.Flag("describe", "Describe consumer group and list offset lag (number of messages not yet"+
 		" processed) related to given group."),
-	flag("all-groups", "Apply to all consumer groups."),
-	flag("delete", "Pass in groups to delete topic partition offsets and ownership information"+
+	tool.Flag("all-groups", "Apply to all consumer groups."),
+	tool.Flag("delete", "Pass in groups to delete topic partition offsets and ownership information"+
 		" over the entire consumer group. For instance --group g1 --group g2"),
-	{name: "timeout", arg: required, what: "Long: timeout (ms)", integer: true, def: "5000",
-		help: "The timeout that can be set for some use cases, in milliseconds."},
-	text("command-config", "command config property file", "Property file with the client's"+
+	tool.Number("timeout", "Long: timeout (ms)", "The timeout that can be set for some use cases,"+
+		" in milliseconds.").WithDefault("5000"),
+	tool.Text("command-config", "command config property file", "Property file with the client's"+
 		" configuration."),
-	flag("reset-offsets", "Reset offsets of consumer group. Shows the plan (--dry-run, the"+
+	tool.Flag("reset-offsets", "Reset offsets of consumer group. Shows the plan (--dry-run, the"+
 		" default) or carries it out (--execute); --export prints CSV."),
-	flag("delete-offsets", "Delete offsets of consumer group. Supports one consumer group at the"+
-		" time, and multiple topics."),
-	flag("dry-run", "Only show results without executing changes. Supported operations:"+
+	tool.Flag("delete-offsets", "Delete offsets of consumer group. Supports one consumer group at"+
+		" the time, and multiple topics."),
+	tool.Flag("dry-run", "Only show results without executing changes. Supported operations:"+
 		" reset-offsets."),
-	flag("execute", "Execute operation. Supported operations: reset-offsets."),
-	flag("export", "Export operation execution to a CSV file. Supported operations:"+
+	tool.Flag("execute", "Execute operation. Supported operations: reset-offsets."),
+	tool.Flag("export", "Export operation execution to a CSV file. Supported operations:"+
 		" reset-offsets."),
-	number("to-offset", "Long: offset", "Reset offsets to a specific offset."),
-	text("from-file", "path to CSV file", "Reset offsets to values defined in CSV file."),
-	text("to-datetime", "datetime", "Reset offsets to offset from datetime. Format:"+
+	tool.Number("to-offset", "Long: offset", "Reset offsets to a specific offset."),
+	tool.Text("from-file", "path to CSV file", "Reset offsets to values defined in CSV file."),
+	tool.Text("to-datetime", "datetime", "Reset offsets to offset from datetime. Format:"+
 		" 'YYYY-MM-DDTHH:mm:SS.sss'"),
-	text("by-duration", "duration", "Reset offsets to offset by duration from current timestamp."+
-		" Format: 'PnDTnHnMnS'"),
-	flag("to-earliest", "Reset offsets to earliest offset."),
-	flag("to-latest", "Reset offsets to latest offset."),
-	flag("to-current", "Reset offsets to current offset."),
-	number("shift-by", "Long: number-of-offsets", "Reset offsets shifting current offset by 'n',"+
-		" where 'n' can be positive or negative."),
-	{name: "members", needs: []string{"describe"}, help: "Describe members of the group."},
-	{name: "verbose", needs: []string{"describe"}, help: "Provide additional information, if" +
+	tool.Text("by-duration", "duration", "Reset offsets to offset by duration from current"+
+		" timestamp. Format: 'PnDTnHnMnS'"),
+	tool.Flag("to-earliest", "Reset offsets to earliest offset."),
+	tool.Flag("to-latest", "Reset offsets to latest offset."),
+	tool.Flag("to-current", "Reset offsets to current offset."),
+	tool.Number("shift-by", "Long: number-of-offsets", "Reset offsets shifting current offset by"+
+		" 'n', where 'n' can be positive or negative."),
+	{Name: "members", Needs: []string{"describe"}, Help: "Describe members of the group."},
+	{Name: "verbose", Needs: []string{"describe"}, Help: "Provide additional information, if" +
 		" any, when describing the group."},
-	{name: "offsets", needs: []string{"describe"}, help: "Describe the group and list all topic" +
+	{Name: "offsets", Needs: []string{"describe"}, Help: "Describe the group and list all topic" +
 		" partitions in the group along with their offset lag. This is the default."},
-	{name: "state", arg: optional, what: "String", needs: []string{"describe", "list"},
-		help: "With '--describe', shows the state of the group. With '--list', shows the state" +
+	{Name: "state", Argument: tool.Optional, Describes: "String", Needs: []string{"describe", "list"},
+		Help: "With '--describe', shows the state of the group. With '--list', shows the state" +
 			" of all groups, or lists groups with specific states: --state stable,empty"},
-	{name: "type", arg: optional, what: "String", needs: []string{"list"},
-		help: "With '--list', shows the types of all groups, or lists groups with specific" +
+	{Name: "type", Argument: tool.Optional, Describes: "String", Needs: []string{"list"},
+		Help: "With '--list', shows the types of all groups, or lists groups with specific" +
 			" types: --type classic,consumer"},
-	flag("new-consumer", "Accepted for scripts of Kafka 1.0; it is what happens anyway."),
-}, helpOptions...)
+	tool.Flag("new-consumer", "Accepted for scripts of Kafka 1.0; it is what happens anyway."),
+}
 
 // ConsumerGroups is kafka-consumer-groups.
-func ConsumerGroups() *Tool {
-	t := &Tool{
+func ConsumerGroups() *tool.Tool {
+	t := &tool.Tool{
 		Name: "kafka-consumer-groups",
 		Summary: "This tool helps to list all consumer groups, describe a consumer group, delete" +
 			" consumer group info, or reset consumer group offsets.",
-		options: groupOptions,
+		Options: groupOptions,
 	}
-	t.run = func(ctx context.Context, env Env, p *parsed) int {
+	t.Main = func(ctx context.Context, env tool.Env, p *tool.Parsed) int {
 		err := checkGroups(env, p)
 		if err == nil {
 			err = runGroups(ctx, env, p)
 		}
-		var u usageError
+		var u tool.UsageError
 		switch {
 		case err == nil:
 			return 0
 		case errors.As(err, &u):
-			return t.usage(env, string(u))
+			return t.Usage(env, string(u))
 		}
 		printError(env, "Executing consumer group command failed due to "+err.Error())
-		return exitFailed
+		return tool.ExitFailed
 	}
 	return t
 }
 
 // printError writes an error as upstream's tool does: to standard output.
-func printError(env Env, message string) { fmt.Fprintf(env.Out, "\nError: %s\n", message) }
+func printError(env tool.Env, message string) { fmt.Fprintf(env.Out, "\nError: %s\n", message) }
 
 var resetScenarios = []string{"to-offset", "shift-by", "to-datetime", "by-duration",
 	"to-earliest", "to-latest", "to-current", "from-file"}
 
-func checkGroups(env Env, p *parsed) error {
-	if err := p.missing("bootstrap-server"); err != nil {
+func checkGroups(env tool.Env, p *tool.Parsed) error {
+	if err := p.Missing("bootstrap-server"); err != nil {
 		return err
 	}
 	actions := 0
 	for _, a := range []string{"list", "describe", "delete", "reset-offsets", "delete-offsets"} {
-		if p.has(a) {
+		if p.Has(a) {
 			actions++
 		}
 	}
-	grouped := p.has("group") || p.has("all-groups")
+	grouped := p.Has("group") || p.Has("all-groups")
 	views := 0
 	for _, v := range []string{"members", "offsets", "state"} {
-		if p.has(v) {
+		if p.Has(v) {
 			views++
 		}
 	}
 	switch {
-	case p.has("describe") && !grouped:
-		return usageError("Option [describe] takes one of these options: [group], [all-groups]")
-	case p.has("describe") && views > 1:
-		return usageError("Option [describe] takes at most one of these options: [members]," +
+	case p.Has("describe") && !grouped:
+		return tool.UsageError("Option [describe] takes one of these options: [group], [all-groups]")
+	case p.Has("describe") && views > 1:
+		return tool.UsageError("Option [describe] takes at most one of these options: [members]," +
 			" [offsets], [state]")
-	case p.has("describe") && len(p.all("state")) > 0:
-		return usageError("Option [describe] does not take a value for [state]")
-	case p.has("delete") && !grouped:
-		return usageError("Option [delete] takes one of these options: [group], [all-groups]")
-	case p.has("delete") && p.has("topic"):
-		return usageError("The consumer does not support topic-specific offset deletion from a" +
+	case p.Has("describe") && len(p.All("state")) > 0:
+		return tool.UsageError("Option [describe] does not take a value for [state]")
+	case p.Has("delete") && !grouped:
+		return tool.UsageError("Option [delete] takes one of these options: [group], [all-groups]")
+	case p.Has("delete") && p.Has("topic"):
+		return tool.UsageError("The consumer does not support topic-specific offset deletion from a" +
 			" consumer group.")
-	case p.has("delete-offsets") && (!p.has("group") || !p.has("topic")):
-		return usageError("Option [delete-offsets] takes the following options: [group], [topic]")
-	case p.has("reset-offsets") && p.has("dry-run") && p.has("execute"):
-		return usageError("Option [reset-offsets] only accepts one of [execute] and [dry-run]")
-	case p.has("reset-offsets") && !grouped:
-		return usageError("Option [reset-offsets] takes one of these options: [group]," +
+	case p.Has("delete-offsets") && (!p.Has("group") || !p.Has("topic")):
+		return tool.UsageError("Option [delete-offsets] takes the following options: [group], [topic]")
+	case p.Has("reset-offsets") && p.Has("dry-run") && p.Has("execute"):
+		return tool.UsageError("Option [reset-offsets] only accepts one of [execute] and [dry-run]")
+	case p.Has("reset-offsets") && !grouped:
+		return tool.UsageError("Option [reset-offsets] takes one of these options: [group]," +
 			" [all-groups]")
 	case actions != 1:
-		return usageError("Command must include exactly one action: --list, --describe," +
+		return tool.UsageError("Command must include exactly one action: --list, --describe," +
 			" --delete, --reset-offsets, --delete-offsets")
 	}
-	if p.has("reset-offsets") && !p.has("dry-run") && !p.has("execute") {
+	if p.Has("reset-offsets") && !p.Has("dry-run") && !p.Has("execute") {
 		fmt.Fprintln(env.Err, "WARN: No action will be performed as the --execute option is"+
 			" missing. Add the --dry-run option explicitly if that is what you want.")
 	}
 	return checkGroupCombinations(p)
 }
 
-func checkGroupCombinations(p *parsed) error {
+func checkGroupCombinations(p *tool.Parsed) error {
 	for _, s := range resetScenarios {
 		others := slices.DeleteFunc(slices.Clone(resetScenarios), func(o string) bool {
 			return o == s
 		})
-		if err := p.excludes(s, others...); err != nil {
+		if err := p.Excludes(s, others...); err != nil {
 			return err
 		}
 	}
-	if err := p.excludes("group", "all-groups", "list"); err != nil {
+	if err := p.Excludes("group", "all-groups", "list"); err != nil {
 		return err
 	}
-	return p.excludes("topic", "list", "describe")
+	return p.Excludes("topic", "list", "describe")
 }
 
 // groupCommand is one run of the tool.
 type groupCommand struct {
-	env Env
-	p   *parsed
+	env tool.Env
+	p   *tool.Parsed
 	adm *kadm.Client
 }
 
-func runGroups(ctx context.Context, env Env, p *parsed) error {
-	a, err := newAdmin(p.value("bootstrap-server"), p.value("command-config"))
+func runGroups(ctx context.Context, env tool.Env, p *tool.Parsed) error {
+	a, err := newAdmin(p.Value("bootstrap-server"), p.Value("command-config"))
 	if err != nil {
 		return err
 	}
 	defer a.Close()
 	// The timeout is that of one call; a run makes a handful of them.
-	ctx, cancel := context.WithTimeout(ctx, 6*time.Duration(p.number("timeout"))*time.Millisecond)
+	ctx, cancel := context.WithTimeout(ctx, 6*time.Duration(p.Number("timeout"))*time.Millisecond)
 	defer cancel()
 	c := &groupCommand{env: env, p: p, adm: kadm.NewClient(a.Client)}
-	if err := c.awaitCoordinators(ctx, p.all("group")); err != nil {
+	if err := c.awaitCoordinators(ctx, p.All("group")); err != nil {
 		return err
 	}
 	switch {
-	case p.has("list"):
+	case p.Has("list"):
 		return c.list(ctx)
-	case p.has("describe"):
+	case p.Has("describe"):
 		return c.describe(ctx)
-	case p.has("delete"):
+	case p.Has("delete"):
 		return c.remove(ctx)
-	case p.has("reset-offsets"):
+	case p.Has("reset-offsets"):
 		return c.reset(ctx)
 	}
 	return c.removeOffsets(ctx)
@@ -222,8 +225,8 @@ func (c *groupCommand) groups(
 
 // names lists the groups to act on.
 func (c *groupCommand) names(ctx context.Context) ([]string, error) {
-	if !c.p.has("all-groups") {
-		return c.p.all("group"), nil
+	if !c.p.Has("all-groups") {
+		return c.p.All("group"), nil
 	}
 	listed, err := c.groups(ctx, nil, nil)
 	var out []string
@@ -234,12 +237,12 @@ func (c *groupCommand) names(ctx context.Context) ([]string, error) {
 }
 
 func (c *groupCommand) list(ctx context.Context) error {
-	states, err := chosenFrom(c.p.value("state"), groupStates, "Invalid state list '%s'."+
+	states, err := chosenFrom(c.p.Value("state"), groupStates, "Invalid state list '%s'."+
 		" Valid states are: %s")
 	if err != nil {
 		return err
 	}
-	types, err := chosenFrom(c.p.value("type"), []string{"Consumer", "Classic"}, "Invalid types"+
+	types, err := chosenFrom(c.p.Value("type"), []string{"Consumer", "Classic"}, "Invalid types"+
 		" list '%s'. Valid types are: %s")
 	if err != nil {
 		return err
@@ -248,27 +251,27 @@ func (c *groupCommand) list(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !c.p.has("state") && !c.p.has("type") {
+	if !c.p.Has("state") && !c.p.Has("type") {
 		for _, g := range listed {
 			fmt.Fprintln(c.env.Out, g.Group)
 		}
 		return nil
 	}
 	rows := [][]string{{"GROUP"}}
-	if c.p.has("type") {
+	if c.p.Has("type") {
 		rows[0] = append(rows[0], "TYPE")
 	}
-	if c.p.has("state") {
+	if c.p.Has("state") {
 		rows[0] = append(rows[0], "STATE")
 	}
 	width := 15
 	for _, g := range listed {
 		width = max(width, len(g.Group))
 		row := []string{g.Group}
-		if c.p.has("type") {
+		if c.p.Has("type") {
 			row = append(row, "Classic")
 		}
-		if c.p.has("state") {
+		if c.p.Has("state") {
 			row = append(row, g.State)
 		}
 		rows = append(rows, row)
@@ -294,7 +297,7 @@ func chosenFrom(list string, valid []string, message string) ([]string, error) {
 			return strings.EqualFold(v, strings.TrimSpace(s))
 		})
 		if i < 0 {
-			return nil, usageError(fmt.Sprintf(message, list, strings.Join(valid, ", ")))
+			return nil, tool.UsageError(fmt.Sprintf(message, list, strings.Join(valid, ", ")))
 		}
 		out = append(out, valid[i])
 	}
