@@ -1,5 +1,6 @@
-// Package etc holds the default configuration files that the packages install, and the syntax all
-// our configuration files share: TOML with upstream's dotted names, and Java properties. What the
+// Package etc holds what the packages install beside the two binaries: the default configuration
+// files, the other names that a binary answers to, the manual pages. And it has the syntax all our
+// configuration files share: TOML with upstream's dotted names, and Java properties. What the
 // settings mean is the business of zkd/config and kafkad/config.
 package etc
 

@@ -1,6 +1,9 @@
 package etc
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // Flags is what operators hand to upstream's JVM in SERVER_JVMFLAGS, JVMFLAGS or KAFKA_OPTS.
 type Flags struct {
@@ -22,6 +25,19 @@ func ParseFlags(text string) Flags {
 		out.Properties = append(out.Properties, Setting{Key: name, Value: value})
 	}
 	return out
+}
+
+// ParseOverrides reads settings of a command line, key=value each.
+func ParseOverrides(args []string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, a := range args {
+		key, value, ok := strings.Cut(a, "=")
+		if !ok {
+			return nil, fmt.Errorf("--override %s: expected key=value", a)
+		}
+		out[strings.TrimSpace(key)] = value
+	}
+	return out, nil
 }
 
 func words(text string) []string {

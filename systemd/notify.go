@@ -1,7 +1,8 @@
-// Package systemd is how our daemons talk to the service manager and the journal: readiness,
-// status, reload, watchdog, passed sockets, and a logger whose entries are journal entries with
-// fields when standard error is the journal. Outside systemd everything is a quiet no-op and the
-// logger writes readable lines. The unit files lie beside it.
+// Package systemd is the process of a daemon on its host, from start to exit code, and how it talks
+// to the service manager and the journal: readiness, status, reload, watchdog, passed sockets, and
+// a logger whose entries are journal entries with fields when standard error is the journal.
+// Outside systemd the messages are quiet no-ops and the logger writes readable lines. The unit
+// files lie beside it.
 package systemd
 
 import (
@@ -55,19 +56,24 @@ func (n *Notifier) ExtendTimeout(d time.Duration) {
 	n.send("EXTEND_TIMEOUT_USEC=" + strconv.FormatInt(d.Microseconds(), 10))
 }
 
-// KeepExtending asks for more time every second until the context ends: for work whose length is
-// not known. A start or stop that hangs outside such work still runs into its limit.
-func (n *Notifier) KeepExtending(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		n.ExtendTimeout(10 * time.Second)
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
+// KeepExtending asks for more time every second until stop is called or ctx ends: for work whose
+// length is not known. A start or stop that hangs outside such work still runs into its limit.
+func (n *Notifier) KeepExtending(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var extending sync.WaitGroup
+	extending.Go(func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			n.ExtendTimeout(10 * time.Second)
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
 		}
-	}
+	})
+	return func() { cancel(); extending.Wait() }
 }
 
 // Watchdog pings the service manager at a third of its interval as long as alive answers within

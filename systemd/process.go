@@ -60,6 +60,16 @@ func Spawn(ctx context.Context, output string, args ...string) (pid int, err err
 	return cmd.Process.Pid, nil
 }
 
+// OutputFile is where a daemon that Spawn starts for one of upstream's scripts writes: a file of
+// that name in $LOG_DIR, else where temporary files live.
+func OutputFile(name string) string {
+	dir := os.Getenv("LOG_DIR")
+	if dir == "" {
+		dir = os.TempDir()
+	}
+	return filepath.Join(dir, name)
+}
+
 // withoutManager drops what belongs to the service manager of the calling process.
 func withoutManager(env []string) []string {
 	var out []string

@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -35,6 +36,24 @@ func (u Unit) Do(verb string) error {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("systemctl %s %s: %w", verb, u, err)
+	}
+	return nil
+}
+
+// StopServing stops the unit if it is active, and else every process that Serving finds. Without
+// any it is ErrNotRunning.
+func (u Unit) StopServing(ctx context.Context) error {
+	if u.Active() {
+		return u.Do("stop")
+	}
+	pids := Serving()
+	if len(pids) == 0 {
+		return ErrNotRunning
+	}
+	for _, pid := range pids {
+		if err := Stop(ctx, pid); err != nil && !errors.Is(err, ErrNotRunning) {
+			return err
+		}
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ func checkCommand() *cobra.Command {
 			}
 			usable, faults := usableDirs(cfg)
 			if len(usable) == 0 {
-				return &exitError{exitFault, errors.Join(faults...)}
+				return errors.Join(faults...)
 			}
 			for _, f := range faults {
 				fmt.Fprintln(c.ErrOrStderr(), "warning:", f)

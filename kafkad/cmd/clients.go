@@ -8,6 +8,7 @@ import (
 	"zkafka/kafkad/console"
 	"zkafka/kafkad/manage"
 	"zkafka/kafkad/tool"
+	"zkafka/systemd"
 )
 
 // The tools read their command lines themselves, as upstream's do; cobra knows their options only
@@ -44,7 +45,7 @@ func clientTool(t *tool.Tool) *cobra.Command {
 		Use: t.Name + " [options]", Short: t.Summary, DisableFlagParsing: true,
 		RunE: func(c *cobra.Command, args []string) error {
 			if code := t.Run(c.Context(), tool.StandardEnv(), args); code != 0 {
-				return &exitError{code: code}
+				return systemd.Silent(code)
 			}
 			return nil
 		},

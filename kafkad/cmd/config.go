@@ -3,12 +3,12 @@ package cmd
 import (
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"zkafka/etc"
 	"zkafka/kafkad/config"
+	"zkafka/systemd"
 )
 
 // configFlags are the flags of every command that reads the configuration.
@@ -23,25 +23,30 @@ func (f *configFlags) add(c *cobra.Command) {
 	c.Flags().StringArrayVar(&f.overrides, "override", nil, "a setting, key=value; wins over the file")
 }
 
-// load reads the configuration with what the environment adds. Every error is exitConfig.
+// load reads the configuration with what the environment adds. Every error is a BadConfig.
 func (f *configFlags) load() (*config.Config, []config.Note, error) {
 	data, err := os.ReadFile(f.file)
 	if err != nil {
-		return nil, nil, &exitError{exitConfig, fmt.Errorf("read the configuration: %w", err)}
+		return nil, nil, systemd.BadConfig(fmt.Errorf("read the configuration: %w", err))
 	}
-	overrides := map[string]string{}
-	for _, o := range f.overrides {
-		key, value, ok := strings.Cut(o, "=")
-		if !ok {
-			return nil, nil, &exitError{exitConfig, fmt.Errorf("--override %s: expected key=value", o)}
-		}
-		overrides[strings.TrimSpace(key)] = value
+	overrides, err := etc.ParseOverrides(f.overrides)
+	if err != nil {
+		return nil, nil, systemd.BadConfig(err)
 	}
 	cfg, notes, err := config.Parse(f.file, data, os.Getenv("KAFKA_OPTS"), overrides)
 	if err != nil {
-		return nil, notes, &exitError{exitConfig, err}
+		return nil, notes, systemd.BadConfig(err)
 	}
 	return cfg, notes, nil
+}
+
+// explicit are the settings of the file, as load reads them.
+func (f *configFlags) explicit() (map[string]string, error) {
+	cfg, _, err := f.load()
+	if err != nil {
+		return nil, err
+	}
+	return cfg.Explicit(), nil
 }
 
 func configCommand() *cobra.Command {
@@ -56,7 +61,7 @@ func configCommand() *cobra.Command {
 			}
 			out, err := config.Convert(args[0], data)
 			if err != nil {
-				return &exitError{exitConfig, err}
+				return systemd.BadConfig(err)
 			}
 			_, err = c.OutOrStdout().Write(out)
 			return err

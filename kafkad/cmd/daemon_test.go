@@ -12,160 +12,37 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"zkafka/systemd"
+	"zkafka/systemd/systemdtest"
 	"zkafka/zkd/client"
 )
 
-// The test binary is the program, too: processes that tests start come here.
 func TestMain(m *testing.M) {
-	if os.Getenv("KAFKAD_TEST_PROGRAM") != "" {
-		os.Exit(Main(os.Args, "test"))
-	}
-	os.Exit(m.Run())
+	systemdtest.Main(m, func(args []string) int { return Main(args, "test") })
 }
 
-// process is a kafkad that a test has started, with the messages it sends to its service manager.
-type process struct {
-	t      *testing.T
-	cmd    *exec.Cmd
-	output *buffer
-	notify *net.UnixConn
-	exited chan error
-}
-
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-func start(t *testing.T, args ...string) *process {
+func start(t *testing.T, args ...string) *systemdtest.Process {
 	t.Helper()
-	socket := filepath.Join(t.TempDir(), "notify")
-	notify, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &process{t: t, output: &buffer{}, notify: notify, exited: make(chan error, 1)}
-	p.cmd = exec.Command(os.Args[0], args[1:]...)
-	p.cmd.Args[0] = args[0]
-	p.cmd.Env = append(os.Environ(), "KAFKAD_TEST_PROGRAM=1", "NOTIFY_SOCKET="+socket,
-		"GORACE=atexit_sleep_ms=0") // else each process of a race build sleeps a second
-	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { p.exited <- p.cmd.Wait(); close(ended) }()
-	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill() // it may have ended
-		<-ended
-		notify.Close()
-	})
-	return p
+	return systemdtest.Start(t, systemdtest.Program(args...))
 }
 
-// until waits for a message that has a line with this beginning.
-func (p *process) until(line string) {
-	p.t.Helper()
-	buf := make([]byte, 4096)
-	if err := p.notify.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
-		p.t.Fatal(err)
-	}
-	for {
-		n, err := p.notify.Read(buf)
-		if err != nil {
-			p.t.Fatalf("no %s: %v\n%s", line, err, p.output)
-		}
-		for _, l := range strings.Split(string(buf[:n]), "\n") {
-			if strings.HasPrefix(l, line) {
-				return
-			}
-		}
-	}
-}
-
-func (p *process) signal(s os.Signal) {
-	p.t.Helper()
-	if err := p.cmd.Process.Signal(s); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-// exit waits for the end and returns the exit code.
-func (p *process) exit() int {
-	p.t.Helper()
-	select {
-	case <-p.exited:
-		return p.cmd.ProcessState.ExitCode()
-	case <-time.After(30 * time.Second):
-		p.t.Fatalf("it does not end\n%s", p.output)
-		return 0
-	}
-}
-
-// run runs a command to its end.
-func run(t *testing.T, args ...string) (output string, code int) {
-	t.Helper()
-	p := start(t, args...)
-	code = p.exit()
-	return p.output.String(), code
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
-// newConfig writes a configuration with a client port and an admin port of its own.
-// zookeeper builds zkd and starts it on a port; the returned function stops it.
-func zookeeper(t *testing.T, port int) (stop func()) {
+// zookeeper starts zkd on a port.
+func zookeeper(t *testing.T, port int) {
 	t.Helper()
 	dir := t.TempDir()
-	program := filepath.Join(dir, "zkd")
-	build := exec.Command("go", "build", "-o", program, "zkafka/zkd")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build zkd: %v\n%s", err, out)
-	}
 	file := filepath.Join(dir, "zoo.cfg")
 	text := fmt.Sprintf("dataDir=%s/data\nclientPort=%d\nadmin.enableServer=false\n", dir, port)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(program, "serve", "--config", file)
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	stop = sync.OnceFunc(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
-		_ = cmd.Wait()
-	})
-	t.Cleanup(stop)
-	return stop
+	zkd := exec.Command(systemdtest.Binary(t, "zkd"), "serve", "--config", file)
+	systemdtest.Start(t, zkd).Until("READY=1")
 }
 
 // newConfig writes a server.properties with ports and directories of its own.
@@ -173,7 +50,7 @@ func newConfig(t *testing.T, more string) (file string, zkPort, port int) {
 	t.Helper()
 	dir := t.TempDir()
 	file = filepath.Join(dir, "server.properties")
-	zkPort, port = freePort(t), freePort(t)
+	zkPort, port = systemdtest.FreePort(t), systemdtest.FreePort(t)
 	text := fmt.Sprintf("broker.id=1\nlog.dirs=%s/data1,%s/data2\n"+
 		"zookeeper.connect=127.0.0.1:%d/kafka/01\nlisteners=PLAINTEXT://127.0.0.1:%d\n"+
 		"zookeeper.session.timeout.ms=60000\noffsets.topic.replication.factor=1\n"+
@@ -221,14 +98,14 @@ func TestLife(t *testing.T) {
 	}
 	file, zkPort, port := newConfig(t, "")
 	p := start(t, "kafkad", "serve", "--config", file)
-	p.until(fmt.Sprintf("STATUS=waiting for ZooKeeper at 127.0.0.1:%d/kafka/01", zkPort))
-	p.until("EXTEND_TIMEOUT_USEC=10000000")
-	p.signal(syscall.SIGHUP) // kept until the start is over
+	p.Until(fmt.Sprintf("STATUS=waiting for ZooKeeper at 127.0.0.1:%d/kafka/01", zkPort))
+	p.Until("EXTEND_TIMEOUT_USEC=10000000")
+	p.Signal(syscall.SIGHUP) // kept until the start is over
 	zookeeper(t, zkPort)
-	p.until("STATUS=registered as broker 1, controller of cluster ")
-	p.until("READY=1")
-	p.until("RELOADING=1")
-	p.until("READY=1")
+	p.Until("STATUS=registered as broker 1, controller of cluster ")
+	p.Until("READY=1")
+	p.Until("RELOADING=1")
+	p.Until("READY=1")
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	c := kafka(t, port, kgo.AllowAutoTopicCreation(), kgo.DefaultProduceTopic("book"))
@@ -238,14 +115,14 @@ func TestLife(t *testing.T) {
 
 	// Killed, its registration stays for the session timeout of a minute; a new process takes it
 	// over at once.
-	p.signal(syscall.SIGKILL)
-	p.exit()
+	p.Signal(syscall.SIGKILL)
+	p.Exit()
 	if got := registered(t, zkPort); len(got) != 1 || got[0] != "1" {
 		t.Errorf("brokers %v", got)
 	}
-	adminAddress := net.JoinHostPort("127.0.0.1", strconv.Itoa(freePort(t)))
+	adminAddress := net.JoinHostPort("127.0.0.1", strconv.Itoa(systemdtest.FreePort(t)))
 	p = start(t, "kafkad", "serve", "--config", file, "--override", "admin.address="+adminAddress)
-	p.until("READY=1")
+	p.Until("READY=1")
 	consumer := kafka(t, port, kgo.ConsumeTopics("book"),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	records := consumer.PollFetches(ctx).Records()
@@ -253,9 +130,9 @@ func TestLife(t *testing.T) {
 		t.Errorf("records %v", records)
 	}
 	adminPage(t, adminAddress)
-	p.signal(syscall.SIGKILL)
-	p.exit()
-	if out, code := run(t, "kafkad", "fence", "--config", file); code != 0 {
+	p.Signal(syscall.SIGKILL)
+	p.Exit()
+	if out, code := systemdtest.RunProgram(t, "kafkad", "fence", "--config", file); code != 0 {
 		t.Errorf("fence: %d\n%s", code, out)
 	}
 	if got := registered(t, zkPort); len(got) != 0 {
@@ -263,22 +140,22 @@ func TestLife(t *testing.T) {
 	}
 
 	p = start(t, "kafkad", "serve", "--config", file)
-	p.until("READY=1")
-	p.signal(syscall.SIGHUP)
-	p.until("RELOADING=1")
-	p.until("READY=1")
-	if out, code := run(t, "kafkad", "fence", "--config", file); code == 0 {
+	p.Until("READY=1")
+	p.Signal(syscall.SIGHUP)
+	p.Until("RELOADING=1")
+	p.Until("READY=1")
+	if out, code := systemdtest.RunProgram(t, "kafkad", "fence", "--config", file); code == 0 {
 		t.Errorf("a living broker was fenced\n%s", out)
 	}
-	p.signal(syscall.SIGTERM)
-	p.until("STOPPING=1")
-	if code := p.exit(); code != 0 {
-		t.Errorf("exit code %d\n%s", code, p.output)
+	p.Signal(syscall.SIGTERM)
+	p.Until("STOPPING=1")
+	if code := p.Exit(); code != 0 {
+		t.Errorf("exit code %d", code)
 	}
 	if got := registered(t, zkPort); len(got) != 0 {
 		t.Errorf("after a clean stop: %v", got)
 	}
-	if out, code := run(t, "kafkad", "fence", "--config", file); code != 0 || out != "" {
+	if out, code := systemdtest.RunProgram(t, "kafkad", "fence", "--config", file); code != 0 || out != "" {
 		t.Errorf("fence after a clean stop: %d\n%s", code, out)
 	}
 }
@@ -312,10 +189,10 @@ func adminPage(t *testing.T, address string) {
 func TestStopWhileWaiting(t *testing.T) {
 	file, _, _ := newConfig(t, "")
 	p := start(t, "kafkad", "serve", "--config", file)
-	p.until("EXTEND_TIMEOUT_USEC=10000000")
-	p.signal(syscall.SIGTERM)
-	if code := p.exit(); code != 0 {
-		t.Errorf("exit code %d\n%s", code, p.output)
+	p.Until("EXTEND_TIMEOUT_USEC=10000000")
+	p.Signal(syscall.SIGTERM)
+	if code := p.Exit(); code != 0 {
+		t.Errorf("exit code %d", code)
 	}
 }
 
@@ -336,23 +213,23 @@ func TestExitCodes(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"kafkad", "serve", "--config", bad}, exitConfig,
+		{[]string{"kafkad", "serve", "--config", bad}, systemd.ExitConfig,
 			bad + ":8: unknown setting num.partitons; did you mean num.partitions?"},
 		{[]string{"kafkad", "check", "--config", good}, 0, good + ": good"},
-		{[]string{"kafkad", "check", "--config", toml}, exitConfig,
+		{[]string{"kafkad", "check", "--config", toml}, systemd.ExitConfig,
 			`write the longer name in quotes: "broker.id.generation.enable" = ...`},
 		{[]string{"kafkad", "check", "--config", good, "--override", "log.dirs=" + notDir},
-			exitFault, "is not a directory"},
+			systemd.ExitFault, "is not a directory"},
 		{[]string{"kafkad", "serve", "--config", good, "--override", "log.dirs=" + notDir},
-			exitFault, "is not a directory"},
-		{[]string{"kafka-server-start.sh"}, exitFault, "USAGE: kafka-server-start.sh [-daemon]"},
-		{[]string{"kafka-server-start", bad, "--override", "num.partitions=x"}, exitConfig,
+			systemd.ExitFault, "is not a directory"},
+		{[]string{"kafka-server-start.sh"}, systemd.ExitFault, "USAGE: kafka-server-start.sh [-daemon]"},
+		{[]string{"kafka-server-start", bad, "--override", "num.partitions=x"}, systemd.ExitConfig,
 			"Not a number of type INT"},
 		{[]string{"kafkad", "version"}, 0, "kafkad test\n"},
 		{[]string{"kafkad", "config", "convert", good}, 0, "log.dirs = "},
 	}
 	for _, tt := range tests {
-		out, code := run(t, tt.args...)
+		out, code := systemdtest.RunProgram(t, tt.args...)
 		if code != tt.code || !strings.Contains(out, tt.want) {
 			t.Errorf("%v: exit code %d, want %d with %q\n%s", tt.args, code, tt.code, tt.want, out)
 		}
@@ -361,7 +238,7 @@ func TestExitCodes(t *testing.T) {
 
 func TestManualAndLinks(t *testing.T) {
 	dir := t.TempDir()
-	if out, code := run(t, "kafkad", "gen-man", dir); code != 0 {
+	if out, code := systemdtest.RunProgram(t, "kafkad", "gen-man", dir); code != 0 {
 		t.Fatalf("%d\n%s", code, out)
 	}
 	for _, page := range []string{"kafkad.8", "kafkad-serve.8", "kafkad-fence.8", "kafkad.conf.5",
@@ -371,7 +248,7 @@ func TestManualAndLinks(t *testing.T) {
 			t.Errorf("%s: %v", page, err)
 		}
 	}
-	out, _ := run(t, "kafkad", "links")
+	out, _ := systemdtest.RunProgram(t, "kafkad", "links")
 	for _, link := range []string{"kafka-topics.sh\n", "kafka-console-consumer\n",
 		"kafka-server-stop.sh\n", "zookeeper-shell\n"} {
 		if !strings.Contains(out, link) {

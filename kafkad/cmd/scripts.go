@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,7 +23,7 @@ func startScript(version string) *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			background, flags, err := parseStart(args)
 			if err != nil {
-				return &exitError{exitFault, err}
+				return err
 			}
 			if !background {
 				return serve(c.Context(), flags, version)
@@ -36,7 +34,7 @@ func startScript(version string) *cobra.Command {
 			}
 			ctx, cancel := context.WithTimeout(c.Context(), daemonPatience)
 			defer cancel()
-			_, err = systemd.Spawn(ctx, daemonOutput(), command...)
+			_, err = systemd.Spawn(ctx, systemd.OutputFile("kafkaServer.out"), command...)
 			if errors.Is(err, systemd.ErrNotReady) { // it waits for ZooKeeper, most likely
 				fmt.Fprintln(c.ErrOrStderr(), err)
 				return nil
@@ -70,37 +68,19 @@ func parseStart(args []string) (background bool, flags *configFlags, err error) 
 	return background, flags, nil
 }
 
-// daemonOutput is the file that -daemon writes to: in $LOG_DIR, else where temporary files live.
-func daemonOutput() string {
-	dir := os.Getenv("LOG_DIR")
-	if dir == "" {
-		dir = os.TempDir()
-	}
-	return filepath.Join(dir, "kafkaServer.out")
-}
-
 // stopScript is kafka-server-stop.sh.
 func stopScript() *cobra.Command {
 	return &cobra.Command{
 		Use: "kafka-server-stop.sh", Short: "Stop the broker on this machine",
 		RunE: func(c *cobra.Command, _ []string) error {
-			if systemd.Unit(unit).Active() {
-				return systemd.Unit(unit).Do("stop")
-			}
-			pids := systemd.Serving()
-			if len(pids) == 0 {
-				fmt.Fprintln(c.OutOrStdout(), "No kafka server to stop")
-				return &exitError{code: exitFault}
-			}
 			ctx, cancel := context.WithTimeout(c.Context(), 5*time.Minute)
 			defer cancel()
-			for _, pid := range pids {
-				if err := systemd.Stop(ctx, pid); err != nil &&
-					!errors.Is(err, systemd.ErrNotRunning) {
-					return err
-				}
+			err := unit.StopServing(ctx)
+			if errors.Is(err, systemd.ErrNotRunning) {
+				fmt.Fprintln(c.OutOrStdout(), "No kafka server to stop")
+				return systemd.Silent(systemd.ExitFault)
 			}
-			return nil
+			return err
 		},
 	}
 }

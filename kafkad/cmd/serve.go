@@ -3,13 +3,7 @@ package cmd
 import (
 	"context"
 	"errors"
-	"os"
-	"os/signal"
-	"path/filepath"
-	"sort"
 	"strings"
-	"sync"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,51 +30,41 @@ func serveCommand(version string) *cobra.Command {
 
 // daemon is one run of the broker.
 type daemon struct {
+	*systemd.Service
 	flags   *configFlags
 	cfg     *config.Config
-	log     *zap.Logger
-	notify  systemd.Notifier
-	hangup  chan os.Signal // SIGHUP; one that comes during the start waits for its end
 	version string
 	broker  broker
-	fatal   chan error // the first fault that the broker cannot outlive
+	failed  context.Context // ends with the first fault that the broker cannot outlive as cause
 }
 
-// serve runs the broker to its end. What goes wrong is logged here; the error only has the exit
-// code.
+// serve runs the broker to its end. What goes wrong is logged; the error only has the exit code.
 func serve(ctx context.Context, flags *configFlags, version string) error {
-	d := &daemon{flags: flags, log: newLogger(), version: version,
-		hangup: make(chan os.Signal, 1), fatal: make(chan error, 1)}
-	signal.Notify(d.hangup, syscall.SIGHUP) // from the first moment: by default it would kill
-	defer signal.Stop(d.hangup)
-	d.broker.log, d.broker.status, d.broker.fatal = d.log, d.status, d.fail
-	cfg, notes, err := flags.load()
-	for _, n := range notes {
-		d.log.Warn(n.Text)
-	}
-	if err != nil {
-		d.notify.Status("bad configuration")
-		for _, line := range strings.Split(err.Error(), "\n") {
-			d.log.Error(line, systemd.MessageID(systemd.EventBadConfig))
-		}
-		return &exitError{code: exitConfig}
-	}
-	d.cfg, d.broker.cfg = cfg, cfg
-	if ctx == nil {
-		ctx = context.Background()
-	}
-	stop, cancel := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
-	defer cancel()
-	if err := d.run(stop); err != nil {
-		d.notify.Status("failed: %v", err)
-		d.log.Error("the broker has failed", zap.Error(err))
-		return &exitError{code: exitFault}
-	}
-	return nil
+	return systemd.Serve(ctx, "broker", newLogger(),
+		func(ctx context.Context, s *systemd.Service) error {
+			cfg, notes, err := flags.load()
+			for _, n := range notes {
+				s.Log.Warn(n.Text)
+			}
+			if err != nil {
+				return err
+			}
+			d := &daemon{Service: s, flags: flags, cfg: cfg, version: version}
+			failed, fail := context.WithCancelCause(context.Background())
+			defer fail(nil)
+			d.failed = failed
+			d.broker.cfg, d.broker.log = cfg, s.Log
+			d.broker.status, d.broker.fatal = d.status, fail
+			return d.run(ctx)
+		})
 }
 
 func (d *daemon) run(ctx context.Context) error {
-	if err := d.prepare(); err != nil {
+	usable, faults := usableDirs(d.cfg)
+	if len(usable) == 0 {
+		return errors.Join(faults...)
+	}
+	if err := d.Settle(usable, d.flags.file); err != nil {
 		return err
 	}
 	err := d.start(ctx)
@@ -90,48 +74,26 @@ func (d *daemon) run(ctx context.Context) error {
 	case err == nil:
 		d.broker.serves.Store(true)
 		d.status(d.broker.store.Status().Text)
-		d.notify.Ready()
-		d.log.Info("kafkad "+d.version+" serves", zap.Int32("BROKER", d.broker.id),
+		d.Ready()
+		d.Log.Info("kafkad "+d.version+" serves", zap.Int32("BROKER", d.broker.id),
 			zap.String("listeners", listenerTexts(d.cfg.Listeners)),
 			systemd.MessageID(systemd.EventStarted))
-		err = d.wait(ctx)
+		d.Wait(ctx, d.failed.Done(), d.broker.alive, d.reload)
+		err = context.Cause(d.failed)
 	}
 	d.broker.serves.Store(false)
-	d.notify.Stopping("stopping")
+	d.Stopping("stopping")
 	err = errors.Join(err, d.stop())
 	if err == nil {
-		d.log.Info("kafkad has stopped", systemd.MessageID(systemd.EventStopped))
+		d.Log.Info("kafkad has stopped", systemd.MessageID(systemd.EventStopped))
 	}
 	return err
-}
-
-// prepare makes missing log directories and gives up every file outside of them.
-func (d *daemon) prepare() error {
-	usable, faults := usableDirs(d.cfg)
-	if len(usable) == 0 {
-		return errors.Join(faults...)
-	}
-	for _, dir := range usable {
-		if err := os.MkdirAll(dir, 0o750); err != nil {
-			return err
-		}
-	}
-	file, err := filepath.Abs(d.flags.file)
-	if err != nil {
-		return err
-	}
-	if err := systemd.Confine(usable, []string{filepath.Dir(file)}); err != nil {
-		d.log.Warn("the process keeps access to files it does not need", zap.Error(err))
-	}
-	return nil
 }
 
 // start brings the broker up, asking the service manager for more time as long as it recovers logs
 // or waits for ZooKeeper.
 func (d *daemon) start(ctx context.Context) error {
-	ctx, started := context.WithCancel(ctx)
-	defer started()
-	go d.notify.KeepExtending(ctx)
+	defer d.KeepExtending(ctx)()
 	return d.broker.start(ctx)
 }
 
@@ -141,7 +103,7 @@ func (d *daemon) status(text string) {
 	if d.broker.serves.Load() {
 		text += "; serving clients on " + listenerTexts(d.cfg.Listeners)
 	}
-	d.notify.Status("%s", text)
+	d.Status("%s", text)
 }
 
 func listenerTexts(list []config.Listener) string {
@@ -152,80 +114,16 @@ func listenerTexts(list []config.Listener) string {
 	return strings.Join(texts, ",")
 }
 
-func (d *daemon) fail(err error) {
-	select {
-	case d.fatal <- err:
-	default: // an earlier one is reported
-	}
-}
-
-// wait returns when the broker shall stop (nil) or has failed. Meanwhile the watchdog is fed
-// through the loops that serve, and SIGHUP checks the configuration.
-func (d *daemon) wait(ctx context.Context) error {
-	var workers sync.WaitGroup
-	defer workers.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	workers.Go(func() { d.notify.Watchdog(ctx, d.broker.alive) })
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case err := <-d.fatal:
-			return err
-		case <-d.hangup:
-			d.reload()
-		}
-	}
-}
-
-// reload reads the configuration again and says which changes wait for a restart: as with
-// upstream's brokers, the file counts at start.
-func (d *daemon) reload() {
-	done := d.notify.Reloading()
-	defer done()
-	cfg, _, err := d.flags.load()
-	if err != nil {
-		d.log.Error("the changed configuration cannot be used; the old one stays in force",
-			zap.Error(err), systemd.MessageID(systemd.EventBadConfig))
-		return
-	}
-	changed := differences(d.cfg.Explicit(), cfg.Explicit())
-	if len(changed) == 0 {
-		d.log.Info("the configuration has not changed", systemd.MessageID(systemd.EventReloaded))
-		return
-	}
-	d.log.Warn("the configuration has changed and is good; these settings wait for a restart",
-		zap.String("settings", strings.Join(changed, " ")),
-		systemd.MessageID(systemd.EventReloaded))
-}
-
-// differences are the names whose values differ, sorted.
-func differences(a, b map[string]string) []string {
-	var out []string
-	for k, v := range a {
-		if w, ok := b[k]; !ok || w != v {
-			out = append(out, k)
-		}
-	}
-	for k := range b {
-		if _, ok := a[k]; !ok {
-			out = append(out, k)
-		}
-	}
-	sort.Strings(out)
-	return out
-}
+// reload checks a changed configuration: as with upstream's brokers, the file counts at start.
+func (d *daemon) reload() { d.Reload(d.cfg.Explicit(), d.flags.explicit) }
 
 // stopTimeout is how long requests in flight and the farewell to ZooKeeper may take; logs are
 // flushed whatever it takes.
 const stopTimeout = 30 * time.Second
 
 func (d *daemon) stop() error {
-	extending, stopped := context.WithCancel(context.Background())
-	defer stopped()
-	go d.notify.KeepExtending(extending)
-	ctx, cancel := context.WithTimeout(extending, stopTimeout)
+	defer d.KeepExtending(context.Background())()
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	return d.broker.stop(ctx)
 }

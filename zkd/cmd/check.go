@@ -34,7 +34,7 @@ func checkCommand() *cobra.Command {
 				fmt.Fprintln(c.ErrOrStderr(), "warning:", w)
 			}
 			if err != nil {
-				return &exitError{exitFault, err}
+				return err
 			}
 			fmt.Fprintln(c.OutOrStdout(), flags.file+": good")
 			return nil

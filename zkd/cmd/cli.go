@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"zkafka/systemd"
 	"zkafka/zkd/cli"
 )
 
@@ -24,18 +25,6 @@ func CLI(version string) *cobra.Command {
 		DisableFlagsInUseLine: true,
 		RunE: func(c *cobra.Command, args []string) error {
 			return runCLI(c, args, cli.Options{Version: version})
-		},
-	}
-}
-
-// Shell is zookeeper-shell: the same with the server as the first argument.
-func Shell(version string) *cobra.Command {
-	return &cobra.Command{
-		Use:                "zookeeper-shell HOST:PORT[,...][/CHROOT] [COMMAND ARGS...]",
-		Short:              "Look at znodes and change them, as Kafka's zookeeper-shell does",
-		DisableFlagParsing: true, DisableFlagsInUseLine: true,
-		RunE: func(c *cobra.Command, args []string) error {
-			return runCLI(c, args, cli.Options{Version: version, Shell: true})
 		},
 	}
 }
@@ -58,7 +47,7 @@ func runCLI(c *cobra.Command, args []string, opt cli.Options) error {
 		}
 	}
 	if code := cli.Run(c.Context(), args, opt); code != 0 {
-		return &exitError{code: code}
+		return systemd.Silent(code)
 	}
 	return nil
 }

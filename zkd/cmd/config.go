@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"zkafka/systemd"
 	"zkafka/zkd/config"
 )
 
@@ -20,7 +21,7 @@ func configCommand() *cobra.Command {
 			}
 			out, err := config.Convert(args[0], data)
 			if err != nil {
-				return &exitError{exitConfig, err}
+				return systemd.BadConfig(err)
 			}
 			_, err = c.OutOrStdout().Write(out)
 			return err

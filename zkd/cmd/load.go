@@ -3,10 +3,11 @@ package cmd
 import (
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
+	"zkafka/etc"
+	"zkafka/systemd"
 	"zkafka/zkd/config"
 )
 
@@ -22,29 +23,34 @@ func (f *configFlags) add(c *cobra.Command) {
 	c.Flags().StringArrayVar(&f.overrides, "override", nil, "a setting, key=value; wins over the file")
 }
 
-// load reads the configuration with what the environment adds. Every error is exitConfig.
+// load reads the configuration with what the environment adds. Every error is a BadConfig.
 func (f *configFlags) load() (*config.Config, []config.Note, error) {
 	data, err := os.ReadFile(f.file)
 	if err != nil {
-		return nil, nil, &exitError{exitConfig, fmt.Errorf("read the configuration: %w", err)}
+		return nil, nil, systemd.BadConfig(fmt.Errorf("read the configuration: %w", err))
 	}
-	overrides := map[string]string{}
-	for _, o := range f.overrides {
-		key, value, ok := strings.Cut(o, "=")
-		if !ok {
-			return nil, nil, &exitError{exitConfig, fmt.Errorf("--override %s: expected key=value", o)}
-		}
-		overrides[strings.TrimSpace(key)] = value
+	overrides, err := etc.ParseOverrides(f.overrides)
+	if err != nil {
+		return nil, nil, systemd.BadConfig(err)
 	}
 	flags := []string{os.Getenv("JVMFLAGS"), os.Getenv("SERVER_JVMFLAGS")}
 	cfg, notes, err := config.Parse(f.file, data, flags, overrides)
 	if err != nil {
-		return nil, notes, &exitError{exitConfig, err}
+		return nil, notes, systemd.BadConfig(err)
 	}
 	if !cfg.Standalone() || cfg.DynamicConfigFile != "" {
-		return nil, notes, &exitError{exitConfig, fmt.Errorf("%s names an ensemble, and this version "+
+		return nil, notes, systemd.BadConfig(fmt.Errorf("%s names an ensemble, and this version "+
 			"serves alone; it would not share one tree with the others. Remove the server lines to "+
-			"run it alone", f.file)}
+			"run it alone", f.file))
 	}
 	return cfg, notes, nil
+}
+
+// explicit are the settings of the file, as load reads them.
+func (f *configFlags) explicit() (map[string]string, error) {
+	cfg, _, err := f.load()
+	if err != nil {
+		return nil, err
+	}
+	return cfg.Explicit(), nil
 }

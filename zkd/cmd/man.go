@@ -12,18 +12,12 @@ import (
 )
 
 // manCommand writes the manual pages; packaging runs it.
-func manCommand() *cobra.Command {
+func manCommand(version string) *cobra.Command {
 	return &cobra.Command{
 		Use: "gen-man DIR", Short: "Write the manual pages", Args: cobra.ExactArgs(1), Hidden: true,
 		RunE: func(c *cobra.Command, args []string) error {
-			root := c.Root()
-			pages := etc.ManPages(root, root.Version)
-			for _, p := range programs {
-				for name, text := range etc.ManPages(p.command(root.Version), root.Version) {
-					pages[name] = text
-				}
-			}
-			pages["zkd.conf.5"] = confPage(root.Version)
+			pages := programs(version).ManPages(c.Root(), version)
+			pages["zkd.conf.5"] = confPage(version)
 			for name, text := range pages {
 				if err := os.WriteFile(filepath.Join(args[0], name), text, 0o644); err != nil {
 					return err

@@ -40,7 +40,7 @@ func serverScript(version string) *cobra.Command {
 	verb("stop", "Stop the server", s.stop)
 	verb("restart", "Stop and start the server", func(c *cobra.Command) error {
 		if s.managed() {
-			return systemd.Unit(unit).Do("restart")
+			return unit.Do("restart")
 		}
 		if err := s.stop(c); err != nil {
 			return err
@@ -101,7 +101,7 @@ func (s *script) path() string {
 
 // managed: the unit is installed and this is its configuration.
 func (s *script) managed() bool {
-	return s.path() == defaultConfig && systemd.Unit(unit).Installed()
+	return s.path() == defaultConfig && unit.Installed()
 }
 
 func (s *script) pidFile() (string, error) {
@@ -135,9 +135,9 @@ func (s *script) start(c *cobra.Command) error {
 	out := c.OutOrStdout()
 	fmt.Fprint(out, "Starting zookeeper ... ")
 	if s.managed() {
-		if err := systemd.Unit(unit).Do("start"); err != nil {
+		if err := unit.Do("start"); err != nil {
 			fmt.Fprintln(out, "FAILED TO START")
-			return &exitError{exitFault, err}
+			return err
 		}
 		fmt.Fprintln(out, "STARTED")
 		return nil
@@ -149,7 +149,7 @@ func (s *script) start(c *cobra.Command) error {
 	}
 	if pid, alive := systemd.ReadPID(pidFile); alive {
 		fmt.Fprintf(out, "already running as process %d.\n", pid)
-		return &exitError{code: exitFault}
+		return systemd.Silent(systemd.ExitFault)
 	}
 	if err := os.MkdirAll(filepath.Dir(pidFile), 0o750); err != nil {
 		return err
@@ -161,11 +161,11 @@ func (s *script) start(c *cobra.Command) error {
 		fmt.Fprintln(c.ErrOrStderr(), err)
 	} else if err != nil {
 		fmt.Fprintln(out, "FAILED TO START")
-		return &exitError{exitFault, err}
+		return err
 	}
 	if err := os.WriteFile(pidFile, []byte(strconv.Itoa(pid)), 0o644); err != nil {
 		fmt.Fprintln(out, "FAILED TO WRITE PID")
-		return &exitError{exitFault, err}
+		return err
 	}
 	fmt.Fprintln(out, "STARTED")
 	return nil
@@ -175,9 +175,9 @@ func (s *script) stop(c *cobra.Command) error {
 	fmt.Fprintln(c.ErrOrStderr(), "Using config: "+s.path())
 	out := c.OutOrStdout()
 	fmt.Fprint(out, "Stopping zookeeper ... ")
-	if s.managed() && systemd.Unit(unit).Active() {
-		if err := systemd.Unit(unit).Do("stop"); err != nil {
-			return &exitError{exitFault, err}
+	if s.managed() && unit.Active() {
+		if err := unit.Do("stop"); err != nil {
+			return err
 		}
 		fmt.Fprintln(out, "STOPPED")
 		return nil
@@ -195,11 +195,11 @@ func (s *script) stop(c *cobra.Command) error {
 		ctx, cancel := context.WithTimeout(c.Context(), 2*time.Minute)
 		defer cancel()
 		if err := systemd.Stop(ctx, pid); err != nil && !errors.Is(err, systemd.ErrNotRunning) {
-			return &exitError{exitFault, err}
+			return err
 		}
 	}
 	if err := os.Remove(pidFile); err != nil {
-		return &exitError{exitFault, err}
+		return err
 	}
 	fmt.Fprintln(out, "STOPPED")
 	return nil
@@ -220,15 +220,14 @@ func startScript(version string) *cobra.Command {
 			args = args[1:]
 		}
 		if len(args) != 1 || args[0] == "--help" || args[0] == "-h" {
-			return &exitError{exitFault, errors.New("USAGE: zookeeper-server-start.sh [-daemon] " +
-				"zookeeper.properties")}
+			return errors.New("USAGE: zookeeper-server-start.sh [-daemon] zookeeper.properties")
 		}
 		if !background {
 			return serve(c.Context(), &configFlags{file: args[0]}, version)
 		}
 		ctx, cancel := context.WithTimeout(c.Context(), daemonPatience)
 		defer cancel()
-		_, err := systemd.Spawn(ctx, daemonOutput("zookeeper.out"), "serve", "--config", args[0])
+		_, err := systemd.Spawn(ctx, systemd.OutputFile("zookeeper.out"), "serve", "--config", args[0])
 		if errors.Is(err, systemd.ErrNotReady) {
 			fmt.Fprintln(c.ErrOrStderr(), err)
 			return nil
@@ -238,37 +237,19 @@ func startScript(version string) *cobra.Command {
 	return c
 }
 
-// daemonOutput is the file that -daemon writes to: in $LOG_DIR, else where temporary files live.
-func daemonOutput(name string) string {
-	dir := os.Getenv("LOG_DIR")
-	if dir == "" {
-		dir = os.TempDir()
-	}
-	return filepath.Join(dir, name)
-}
-
 // stopScript is zookeeper-server-stop.sh.
-func stopScript(string) *cobra.Command {
+func stopScript() *cobra.Command {
 	return &cobra.Command{
 		Use: "zookeeper-server-stop.sh", Short: "Stop the server on this machine",
 		RunE: func(c *cobra.Command, _ []string) error {
-			if systemd.Unit(unit).Active() {
-				return systemd.Unit(unit).Do("stop")
-			}
-			pids := systemd.Serving()
-			if len(pids) == 0 {
-				fmt.Fprintln(c.OutOrStdout(), "No zookeeper server to stop")
-				return &exitError{code: exitFault}
-			}
 			ctx, cancel := context.WithTimeout(c.Context(), 2*time.Minute)
 			defer cancel()
-			for _, pid := range pids {
-				if err := systemd.Stop(ctx, pid); err != nil &&
-					!errors.Is(err, systemd.ErrNotRunning) {
-					return err
-				}
+			err := unit.StopServing(ctx)
+			if errors.Is(err, systemd.ErrNotRunning) {
+				fmt.Fprintln(c.OutOrStdout(), "No zookeeper server to stop")
+				return systemd.Silent(systemd.ExitFault)
 			}
-			return nil
+			return err
 		},
 	}
 }

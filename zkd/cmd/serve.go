@@ -6,13 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/signal"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
-	"sort"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -44,11 +40,9 @@ func serveCommand(version string) *cobra.Command {
 
 // daemon is one run of the server.
 type daemon struct {
+	*systemd.Service
 	flags   *configFlags
 	cfg     *config.Config
-	log     *zap.Logger
-	notify  systemd.Notifier
-	hangup  chan os.Signal // SIGHUP; one that comes during the start waits for its end
 	version string
 
 	host   *host.Host
@@ -56,106 +50,67 @@ type daemon struct {
 	admin  *admin.Admin
 }
 
-// serve runs the server to its end. What goes wrong is logged here; the error only has the exit
-// code.
+// serve runs the server to its end. What goes wrong is logged; the error only has the exit code.
 func serve(ctx context.Context, flags *configFlags, version string) error {
-	d := &daemon{flags: flags, log: newLogger(), version: version,
-		hangup: make(chan os.Signal, 1)}
-	signal.Notify(d.hangup, syscall.SIGHUP) // from the first moment: by default it would kill
-	defer signal.Stop(d.hangup)
-	cfg, notes, err := flags.load()
-	for _, n := range notes {
-		d.log.Warn(n.Text)
-	}
-	if err != nil {
-		d.notify.Status("bad configuration")
-		for _, line := range strings.Split(err.Error(), "\n") {
-			d.log.Error(line, systemd.MessageID(systemd.EventBadConfig))
-		}
-		return &exitError{code: exitConfig}
-	}
-	d.cfg = cfg
-	if os.Getenv("GOGC") == "" {
-		// The tree is most of the heap and lives for ever: collecting at half of it again costs
-		// little time and spares a quarter of the memory.
-		debug.SetGCPercent(50)
-	}
-	if ctx == nil {
-		ctx = context.Background()
-	}
-	stop, cancel := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
-	defer cancel()
-	if err := d.run(stop); err != nil {
-		d.notify.Status("failed: %v", err)
-		d.log.Error("the server has failed", zap.Error(err))
-		return &exitError{code: exitFault}
-	}
-	return nil
+	return systemd.Serve(ctx, "server", newLogger(),
+		func(ctx context.Context, s *systemd.Service) error {
+			cfg, notes, err := flags.load()
+			for _, n := range notes {
+				s.Log.Warn(n.Text)
+			}
+			if err != nil {
+				return err
+			}
+			if os.Getenv("GOGC") == "" {
+				// The tree is most of the heap and lives for ever: collecting at half of it again
+				// costs little time and spares a quarter of the memory.
+				debug.SetGCPercent(50)
+			}
+			d := &daemon{Service: s, flags: flags, cfg: cfg, version: version}
+			return d.run(ctx)
+		})
 }
 
 func (d *daemon) run(ctx context.Context) error {
-	if err := d.prepare(); err != nil {
-		return err
-	}
-	if err := d.open(ctx); err != nil {
-		return errors.Join(err, d.close())
-	}
-	status := "standalone, serving clients on " + strings.Join(d.addresses(), " and ")
-	d.notify.Status("%s", status)
-	d.notify.Ready()
-	d.log.Info("zkd "+d.version+" serves", zap.Strings("address", d.addresses()),
-		zap.String("dataDir", d.cfg.DataDir), systemd.MessageID(systemd.EventStarted))
-	err := d.wait(ctx)
-	d.notify.Stopping("stopping")
-	err = errors.Join(err, d.close())
-	if err == nil {
-		d.log.Info("zkd has stopped", systemd.MessageID(systemd.EventStopped))
-	}
-	return err
-}
-
-// prepare checks the machine, makes missing directories and gives up every other file.
-func (d *daemon) prepare() error {
 	warnings, err := checkMachine(d.cfg)
 	if err != nil {
 		return err
 	}
 	for _, w := range warnings {
-		d.log.Warn(w)
+		d.Log.Warn(w)
 	}
-	dirs := []string{d.cfg.DataDir, d.cfg.DataLogDir}
-	for _, dir := range dirs {
-		if err := os.MkdirAll(dir, 0o750); err != nil {
-			return err
-		}
-	}
-	file, err := filepath.Abs(d.flags.file)
-	if err != nil {
+	if err := d.Settle([]string{d.cfg.DataDir, d.cfg.DataLogDir}, d.flags.file); err != nil {
 		return err
 	}
-	if err := systemd.Confine(dirs, []string{filepath.Dir(file)}); err != nil {
-		d.log.Warn("the process keeps access to files it does not need", zap.Error(err))
+	if err := d.open(ctx); err != nil {
+		return errors.Join(err, d.close())
 	}
-	return nil
+	d.Status("standalone, serving clients on %s", strings.Join(d.addresses(), " and "))
+	d.Ready()
+	d.Log.Info("zkd "+d.version+" serves", zap.Strings("address", d.addresses()),
+		zap.String("dataDir", d.cfg.DataDir), systemd.MessageID(systemd.EventStarted))
+	d.Wait(ctx, d.host.Done(), d.alive, d.reload)
+	err = d.host.Err()
+	d.Stopping("stopping")
+	err = errors.Join(err, d.close())
+	if err == nil {
+		d.Log.Info("zkd has stopped", systemd.MessageID(systemd.EventStopped))
+	}
+	return err
 }
 
 func (d *daemon) open(ctx context.Context) (err error) {
-	d.notify.Status("loading %s", d.cfg.DataDir)
-	loading, loaded := context.WithCancel(ctx)
-	defer loaded()
-	go d.notify.KeepExtending(loading)
+	d.Status("loading %s", d.cfg.DataDir)
+	defer d.KeepExtending(ctx)()
 	options := hostOptions(d.cfg)
-	options.Log = d.log
+	options.Log = d.Log
 	options.RecoveryProgress = func(zxid int64, txns int) {
-		d.notify.Status("loading: %d transactions replayed, zxid 0x%x", txns, zxid)
+		d.Status("loading: %d transactions replayed, zxid 0x%x", txns, zxid)
 	}
 	if d.host, err = host.Open(options); err != nil {
 		return err
 	}
-	if err := d.listen(); err != nil {
-		return err
-	}
-	return nil
+	return d.listen()
 }
 
 // listen opens the client port and the admin pages. As upstream, the server does without the pages
@@ -174,7 +129,7 @@ func (d *daemon) listen() error {
 		Host: d.host, Listeners: passed, Addresses: addresses,
 		MaxClientCnxns: off(cfg.MaxClientConns), MaxCnxns: cfg.MaxConns,
 		MaxFrame: cfg.JuteMaxBuffer, SessionlessTimeout: cfg.HandshakeTimeout,
-		TCPKeepAlive: cfg.ClientTCPKeepAlive, Log: d.log,
+		TCPKeepAlive: cfg.ClientTCPKeepAlive, Log: d.Log,
 	})
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("%w; find who has it: ss -ltnp 'sport = :%d'", err, cfg.ClientPort)
@@ -183,7 +138,7 @@ func (d *daemon) listen() error {
 		return err
 	}
 	if err := d.openAdmin(); err != nil {
-		d.log.Warn("the admin pages are off", zap.Error(err))
+		d.Log.Warn("the admin pages are off", zap.Error(err))
 		adminOptions := d.adminOptions()
 		adminOptions.Address, adminOptions.MetricsAddress = "", ""
 		if d.admin, err = admin.New(adminOptions); err != nil {
@@ -210,7 +165,7 @@ func (d *daemon) adminOptions() admin.Options {
 		TickTime: cfg.TickTime, MinSessionTimeout: cfg.MinSessionTimeout,
 		MaxSessionTimeout: cfg.MaxSessionTimeout, ConfigText: d.configText(),
 		Address: cfg.AdminAddress, CommandURL: cfg.AdminCommandURL,
-		MetricsAddress: cfg.MetricsAddress, Log: d.log,
+		MetricsAddress: cfg.MetricsAddress, Log: d.Log,
 	}
 }
 
@@ -248,66 +203,14 @@ func (d *daemon) addresses() []string {
 	return out
 }
 
-// wait returns when the server shall stop (nil) or has failed. Meanwhile the watchdog is fed
-// through the loop, and SIGHUP checks the configuration.
-func (d *daemon) wait(ctx context.Context) error {
-	var workers sync.WaitGroup
-	defer workers.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	workers.Go(func() {
-		d.notify.Watchdog(ctx, func(probe context.Context) error {
-			return d.host.View(probe, func(*replica.Machine) {})
-		})
-	})
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-d.host.Done():
-			return d.host.Err()
-		case <-d.hangup:
-			d.reload()
-		}
-	}
+// alive is the watchdog's question: does the loop turn?
+func (d *daemon) alive(ctx context.Context) error {
+	return d.host.View(ctx, func(*replica.Machine) {})
 }
 
-// reload reads the configuration again and says which changes wait for a restart: this server has
-// no setting that could change under its clients.
-func (d *daemon) reload() {
-	done := d.notify.Reloading()
-	defer done()
-	cfg, _, err := d.flags.load()
-	if err != nil {
-		d.log.Error("the changed configuration cannot be used; the old one stays in force",
-			zap.Error(err), systemd.MessageID(systemd.EventBadConfig))
-		return
-	}
-	changed := differences(d.cfg.Explicit(), cfg.Explicit())
-	if len(changed) == 0 {
-		d.log.Info("the configuration has not changed", systemd.MessageID(systemd.EventReloaded))
-		return
-	}
-	d.log.Warn("the configuration has changed and is good; these settings wait for a restart",
-		zap.String("settings", strings.Join(changed, " ")), systemd.MessageID(systemd.EventReloaded))
-}
-
-// differences are the names whose values differ, sorted.
-func differences(a, b map[string]string) []string {
-	var out []string
-	for k, v := range a {
-		if w, ok := b[k]; !ok || w != v {
-			out = append(out, k)
-		}
-	}
-	for k := range b {
-		if _, ok := a[k]; !ok {
-			out = append(out, k)
-		}
-	}
-	sort.Strings(out)
-	return out
-}
+// reload checks a changed configuration: this server has no setting that could change under its
+// clients.
+func (d *daemon) reload() { d.Reload(d.cfg.Explicit(), d.flags.explicit) }
 
 // stopTimeout is how long connections and the last sync may take before the process ends anyway;
 // the unit's TimeoutStopSec is longer.
@@ -317,9 +220,7 @@ const stopTimeout = 45 * time.Second
 func (d *daemon) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
-	extending, stopped := context.WithCancel(ctx)
-	defer stopped()
-	go d.notify.KeepExtending(extending)
+	defer d.KeepExtending(ctx)()
 	var errs []error
 	if d.server != nil {
 		d.server.Close()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"zkafka/systemd"
 	"zkafka/zkd/config"
 )
 
@@ -42,7 +43,7 @@ func status(w io.Writer, flags *configFlags) error {
 		return err
 	}
 	if cfg.ClientPort == 0 {
-		return &exitError{exitFault, fmt.Errorf("the configuration has no clientPort")}
+		return errors.New("the configuration has no clientPort")
 	}
 	host := clientHost(cfg)
 	fmt.Fprintf(w, "Client port found: %d. Client address: %s. Client SSL: false.\n",
@@ -50,7 +51,7 @@ func status(w io.Writer, flags *configFlags) error {
 	mode, err := askMode(net.JoinHostPort(host, strconv.Itoa(cfg.ClientPort)))
 	if err != nil {
 		fmt.Fprintln(w, "Error contacting service. It is probably not running.")
-		return &exitError{code: exitFault}
+		return systemd.Silent(systemd.ExitFault)
 	}
 	fmt.Fprintln(w, "Mode: "+mode)
 	return nil
