@@ -1,8 +1,9 @@
 // Package cluster holds what a broker knows about the cluster at one moment: brokers, topics,
 // partitions and who leads them, as an immutable Image, and the three requests by which a
 // controller tells brokers about changes (LeaderAndIsr, StopReplica, UpdateMetadata) in the
-// machines' own small types. Nothing here performs I/O; an Image may be shared by any number of
-// goroutines because nobody changes it after it was built.
+// machines' own small types. It also has the rules for names of topics. Nothing here performs
+// I/O; an Image may be shared by any number of goroutines because nobody changes it after it was
+// built.
 package cluster
 
 import (

@@ -448,23 +448,3 @@ func parseState(t *testing.T, words []string) *State {
 	}
 	return s
 }
-
-func TestPlace(t *testing.T) {
-	// Five brokers, ten partitions, three replicas, start 0, shift 0.
-	got := Place([]int32{4, 0, 1, 2, 3}, 10, 3, 0, 0, 0)
-	want := [][]int32{{0, 1, 2}, {1, 2, 3}, {2, 3, 4}, {3, 4, 0}, {4, 0, 1},
-		{0, 2, 3}, {1, 3, 4}, {2, 4, 0}, {3, 0, 1}, {4, 1, 2}}
-	for i := range want {
-		if !slices.Equal(got[i], want[i]) {
-			t.Errorf("partition %d: %v, want %v", i, got[i], want[i])
-		}
-	}
-	// Three more go on where the ten ended.
-	more := Place([]int32{0, 1, 2, 3, 4}, 3, 3, 0, 2, 10)
-	if more[0][0] != 0 || more[2][0] != 2 {
-		t.Errorf("added partitions start at %v", more)
-	}
-	if one := Place([]int32{7}, 2, 1, 0, 0, 0); !slices.Equal(one[1], []int32{7}) {
-		t.Errorf("a single broker gets %v", one)
-	}
-}

@@ -14,7 +14,7 @@ import (
 )
 
 // TopicEntity names a topic's configuration for AlterConfig.
-func TopicEntity(topic string) string { return "topics/" + topic }
+func TopicEntity(topic string) string { return znode.TopicEntity(topic) }
 
 // BrokerEntity names a broker's dynamic configuration.
 func BrokerEntity(id int32) string { return "brokers/" + strconv.Itoa(int(id)) }
@@ -73,7 +73,7 @@ func (s *Store) AlterConfig(
 
 // notify tells all brokers to read an entity's configuration again.
 func (s *Store) notify(ctx context.Context, entity string) error {
-	r, err := s.one(ctx, client.CreateOp(znode.PathConfigChanges+"/"+changePrefix,
+	r, err := s.one(ctx, client.CreateOp(znode.PathConfigChange,
 		znode.EncodeConfigChange(entity), proto.OpenACL(), proto.ModePersistentSequential))
 	if err == nil {
 		err = r.Err

@@ -21,10 +21,7 @@ import (
 // changeLife is how long notifications stay for brokers that are away from ZooKeeper.
 const changeLife = 15 * time.Minute
 
-const (
-	changePrefix = "config_change_"
-	uncleanKey   = "unclean.leader.election.enable"
-)
+const uncleanKey = "unclean.leader.election.enable"
 
 // loadTopicConfigs reads the overrides of all topics.
 func (s *Store) loadTopicConfigs(ctx context.Context) error {
@@ -179,7 +176,7 @@ func (s *Store) configChanges(ctx context.Context) error {
 }
 
 func changeSequence(name string) (int64, bool) {
-	text, ok := strings.CutPrefix(name, changePrefix)
+	text, ok := strings.CutPrefix(znode.PathConfigChanges+"/"+name, znode.PathConfigChange)
 	n, err := strconv.ParseInt(text, 10, 64)
 	return n, ok && err == nil
 }

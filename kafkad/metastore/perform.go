@@ -200,7 +200,7 @@ func writeOp(w controller.Write) client.Op {
 	case controller.DeleteConfig:
 		return client.DeleteOp(znode.PathTopicConfig(w.Topic), proto.AnyVersion)
 	case controller.DeleteMark:
-		return client.DeleteOp(znode.PathDeleteTopics+"/"+w.Topic, proto.AnyVersion)
+		return client.DeleteOp(znode.PathDeleteTopic(w.Topic), proto.AnyVersion)
 	}
 	panic(fmt.Sprintf("metastore: no znode for write %d", w.Op))
 }

@@ -54,35 +54,8 @@ type NewPartitions struct {
 	Assignment [][]int32
 }
 
-// maxTopicName is the longest name of a topic: with a partition number it must fit a file name.
-const maxTopicName = 249
-
 // TopicNameError says what is wrong with a topic's name, "" if nothing.
-func TopicNameError(name string) string {
-	const intro = "Topic name is invalid: "
-	switch {
-	case name == "":
-		return intro + "the empty string is not allowed"
-	case name == ".":
-		return intro + "'.' is not allowed"
-	case name == "..":
-		return intro + "'..' is not allowed"
-	case len(name) > maxTopicName:
-		return fmt.Sprintf("%sthe length of '%s' is longer than the max allowed length %d",
-			intro, name, maxTopicName)
-	}
-	for _, c := range []byte(name) {
-		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
-		if !letter && c != '.' && c != '_' && c != '-' {
-			return fmt.Sprintf("%s'%s' contains one or more characters other than ASCII "+
-				"alphanumerics, '.', '_' and '-'", intro, name)
-		}
-	}
-	return ""
-}
-
-// unify maps names that would share a metric to one: dots and underscores look alike there.
-func unify(name string) string { return strings.ReplaceAll(name, ".", "_") }
+func TopicNameError(name string) string { return cluster.TopicNameError(name) }
 
 // creation is one topic on its way through CreateTopics.
 type creation struct {
@@ -106,7 +79,7 @@ func (s *Store) CreateTopics(
 			r.fail(errcode.TopicAlreadyExists, "Topic '%s' already exists.", t.Name)
 			continue
 		}
-		if text := TopicNameError(t.Name); text != "" {
+		if text := cluster.TopicNameError(t.Name); text != "" {
 			r.fail(errcode.InvalidTopicException, "%s", text)
 			continue
 		}
@@ -137,8 +110,8 @@ func (s *Store) assign(im *cluster.Image, t *NewTopic, r *TopicResult) []control
 	if t.Assignment != nil {
 		return checkAssignment(t, r)
 	}
-	ids := s.assignable(im)
-	switch n := len(ids); {
+	brokers := s.assignable(im)
+	switch n := len(brokers); {
 	case t.Partitions <= 0:
 		r.fail(errcode.InvalidPartitions, "Number of partitions must be larger than 0.")
 	case t.ReplicationFactor <= 0:
@@ -151,7 +124,7 @@ func (s *Store) assign(im *cluster.Image, t *NewTopic, r *TopicResult) []control
 		start, shift := s.place.IntN(n), s.place.IntN(n)
 		s.mu.Unlock()
 		placed := controller.Place(
-			ids, int(t.Partitions), int(t.ReplicationFactor), start, shift, 0)
+			brokers, int(t.Partitions), int(t.ReplicationFactor), start, shift, 0)
 		list := make([]controller.Assignment, len(placed))
 		for i, replicas := range placed {
 			list[i] = controller.Assignment{Index: int32(i), Replicas: replicas}
@@ -163,11 +136,11 @@ func (s *Store) assign(im *cluster.Image, t *NewTopic, r *TopicResult) []control
 
 // assignable lists the brokers that may get replicas: those this controller can direct. Without
 // connections to other brokers that is itself; a partition on another one would never be served.
-func (s *Store) assignable(im *cluster.Image) []int32 {
-	if im.Broker(s.opts.BrokerID) == nil {
-		return nil
+func (s *Store) assignable(im *cluster.Image) []cluster.Broker {
+	if b := im.Broker(s.opts.BrokerID); b != nil {
+		return []cluster.Broker{*b}
 	}
-	return []int32{s.opts.BrokerID}
+	return nil
 }
 
 // checkAssignment takes an assignment as asked for. Unlike a Kafka broker, which creates a
@@ -223,12 +196,12 @@ func (s *Store) dropExisting(ctx context.Context, todo []creation) []creation {
 	similar := map[string][]string{}
 	for _, name := range rs[0].Children {
 		exists[name] = true
-		similar[unify(name)] = append(similar[unify(name)], name)
+		similar[cluster.UnifyTopicName(name)] = append(similar[cluster.UnifyTopicName(name)], name)
 	}
 	var rest []creation
 	for _, c := range todo {
 		name := c.node.Name
-		switch others := similar[unify(name)]; {
+		switch others := similar[cluster.UnifyTopicName(name)]; {
 		case slices.Contains(rs[1].Children, name):
 			c.res.fail(errcode.TopicAlreadyExists, "Topic '%s' is marked for deletion.", name)
 		case exists[name]:
@@ -237,7 +210,7 @@ func (s *Store) dropExisting(ctx context.Context, todo []creation) []creation {
 			c.res.fail(errcode.InvalidTopicException,
 				"Topic '%s' collides with existing topics: %s", name, strings.Join(others, ", "))
 		default:
-			similar[unify(name)] = append(others, name)
+			similar[cluster.UnifyTopicName(name)] = append(others, name)
 			rest = append(rest, c)
 		}
 	}
@@ -333,7 +306,7 @@ func (s *Store) DeleteTopics(ctx context.Context, names []string) []TopicResult 
 			continue
 		}
 		results[i].ID = t.ID
-		marks, of = append(marks, create(znode.PathDeleteTopics+"/"+name, nil)), append(of, i)
+		marks, of = append(marks, create(znode.PathDeleteTopic(name), nil)), append(of, i)
 	}
 	rs, err := s.pipeline(ctx, marks)
 	for n, i := range of {
@@ -368,14 +341,14 @@ func (s *Store) CreatePartitions(
 func (s *Store) grow(ctx context.Context, t *NewPartitions, r *TopicResult, dry bool) bool {
 	rs, err := s.pipeline(ctx, []client.Op{
 		client.GetOp(znode.PathTopic(t.Name)),
-		client.ExistsOp(znode.PathDeleteTopics + "/" + t.Name),
+		client.ExistsOp(znode.PathDeleteTopic(t.Name)),
 	})
 	if err != nil {
 		r.fail(storeError(err), "%v", err)
 		return false
 	}
 	switch {
-	case TopicNameError(t.Name) != "", errors.Is(rs[0].Err, proto.ErrNoNode):
+	case cluster.TopicNameError(t.Name) != "", errors.Is(rs[0].Err, proto.ErrNoNode):
 		r.fail(errcode.UnknownTopicOrPartition, "The topic '%s' does not exist.", t.Name)
 		return false
 	case rs[0].Err != nil:
@@ -437,17 +410,14 @@ func (s *Store) growBy(
 	first := node.Assignments[0].Replicas
 	lists := t.Assignment
 	if lists == nil {
-		ids := s.assignable(im)
-		if len(first) > len(ids) {
+		brokers := s.assignable(im)
+		if len(first) > len(brokers) {
 			r.fail(errcode.InvalidReplicationFactor,
-				"Replication factor: %d larger than available brokers: %d.", len(first), len(ids))
+				"Replication factor: %d larger than available brokers: %d.",
+				len(first), len(brokers))
 			return nil
 		}
-		start := slices.IndexFunc(ids, func(id int32) bool {
-			return len(first) > 0 && id >= first[0]
-		})
-		start = max(start, 0)
-		lists = controller.Place(ids, int(t.Count-have), len(first), start, start, int(have))
+		lists = controller.PlaceMore(brokers, int(t.Count-have), first, int(have))
 	} else if checkGrowth(t, im, have, len(first), r); r.failed() {
 		return nil
 	}

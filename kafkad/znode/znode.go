@@ -33,6 +33,7 @@ const (
 	PathISRChange     = "/isr_change_notification"
 	PathLogDirEvent   = "/log_dir_event_notification"
 	PathConfigChanges = "/config/changes"
+	PathConfigChange  = PathConfigChanges + "/config_change_" // and a number that ZooKeeper adds
 	PathTopicConfigs  = "/config/topics"
 	PathBrokerConfigs = "/config/brokers"
 	DefaultEntity     = "<default>"
@@ -64,6 +65,9 @@ func PathState(topic string, index int32) string { return PathPartition(topic, i
 
 // PathTopicConfig is a topic's configuration.
 func PathTopicConfig(topic string) string { return PathTopicConfigs + "/" + topic }
+
+// PathDeleteTopic marks a topic for deletion.
+func PathDeleteTopic(topic string) string { return PathDeleteTopics + "/" + topic }
 
 // object writes a JSON object with keys in the order of the calls.
 type object struct{ b bytes.Buffer }
@@ -384,6 +388,9 @@ func DecodeConfig(data []byte) (map[string]string, error) {
 	}
 	return config, nil
 }
+
+// TopicEntity is the entity path of a topic's configuration.
+func TopicEntity(topic string) string { return "topics/" + topic }
 
 // EncodeConfigChange is a node /config/changes/config_change_N.
 func EncodeConfigChange(entity string) []byte {
