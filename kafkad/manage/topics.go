@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"zkafka/kafkad/cluster"
 	"zkafka/kafkad/tool"
 )
 
@@ -273,9 +274,8 @@ func chooseTopics(all []listedTopic, p *tool.Parsed) ([]listedTopic, error) {
 	id := p.Value("topic-id")
 	var out []listedTopic
 	for _, t := range all {
-		internal := t.name == "__consumer_offsets" || t.name == "__transaction_state"
 		switch {
-		case internal && p.Has("exclude-internal"):
+		case cluster.IsInternal(t.name) && p.Has("exclude-internal"):
 		case id != "" && t.id != id:
 		case id == "" && !match(t.name):
 		default:

@@ -2,13 +2,14 @@ package manage
 
 import (
 	"context"
-	"encoding/base64"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"zkafka/kafkad/cluster"
 )
 
 // brokerTopics manages topics through the protocol.
@@ -24,12 +25,12 @@ func newBrokerTopics(bootstrap, configFile string) (topicService, error) {
 
 func (s *brokerTopics) close() { s.admin.Close() }
 
-// topicID is an id as Kafka prints it, "" for none.
-func topicID(id [16]byte) string {
-	if id == [16]byte{} {
+// idText is an id as Kafka prints it, "" for none.
+func idText(id cluster.TopicID) string {
+	if id.IsZero() {
 		return ""
 	}
-	return base64.RawURLEncoding.EncodeToString(id[:])
+	return id.String()
 }
 
 func (s *brokerTopics) list(ctx context.Context) ([]listedTopic, error) {
@@ -41,7 +42,7 @@ func (s *brokerTopics) list(ctx context.Context) ([]listedTopic, error) {
 	for i := range m.Topics {
 		t := &m.Topics[i]
 		if t.Topic != nil {
-			out = append(out, listedTopic{name: *t.Topic, id: topicID(t.TopicID)})
+			out = append(out, listedTopic{name: *t.Topic, id: idText(t.TopicID)})
 		}
 	}
 	return out, nil
@@ -154,7 +155,7 @@ func (s *brokerTopics) describe(ctx context.Context, names []string) (*topicRepo
 		if err := codeError(t.ErrorCode, nil); err != nil {
 			return nil, err
 		}
-		d := topicDescription{name: *t.Topic, id: topicID(t.TopicID)}
+		d := topicDescription{name: *t.Topic, id: idText(t.TopicID)}
 		for j := range t.Partitions {
 			p := &t.Partitions[j]
 			d.partitions = append(d.partitions, partitionDescription{

@@ -47,36 +47,26 @@ func TestDescribeShape(t *testing.T) {
 	}
 }
 
-func TestAssignReplicas(t *testing.T) {
-	brokers := []rackedBroker{{1, ""}, {2, ""}, {3, ""}}
-	got, err := assignReplicas(brokers, 4, 3, 0, 0, 0)
-	want := [][]int32{{1, 2, 3}, {2, 3, 1}, {3, 1, 2}, {1, 3, 2}}
-	if err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("got %v, %v; want %v", got, err, want)
+func TestCheckNewName(t *testing.T) {
+	existing := []string{"a_b", "a.b.c", "x", "a_b.c"}
+	for name, want := range map[string]string{
+		"a-b":   "",
+		"x":     "Topic 'x' already exists.",
+		"a.b.c": "Topic 'a.b.c' already exists.", // although a_b.c collides with it
+		"a.b":   "Topic 'a.b' collides with existing topics: a_b",
+		"a_b_c": "Topic 'a_b_c' collides with existing topics: a.b.c, a_b.c",
+	} {
+		got := ""
+		if err := checkNewName(name, existing); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", name, got, want)
+		}
 	}
-	if _, err = assignReplicas(brokers[:1], 1, 3, 0, 0, 0); err == nil ||
-		err.Error() != "Replication factor: 3 larger than available brokers: 1." {
-		t.Error(err)
-	}
-	// The example in Kafka's own comment: six brokers in three racks.
-	brokers, err = withRacks([]rackedBroker{
-		{0, "rack1"}, {1, "rack3"}, {2, "rack3"}, {3, "rack2"}, {4, "rack2"}, {5, "rack1"},
-	}, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err = assignReplicas(brokers, 6, 3, 0, 0, 0)
-	want = [][]int32{{0, 3, 1}, {3, 1, 5}, {1, 5, 4}, {5, 4, 2}, {4, 2, 0}, {2, 0, 3}}
-	if err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("over racks: %v, %v; want %v", got, err, want)
-	}
-	brokers[0].rack = ""
-	if _, err := withRacks(brokers, false); err == nil {
-		t.Error("brokers with and without rack were mixed")
-	}
-	if _, err := withRacks(brokers, true); err != nil {
-		t.Error(err)
-	}
+}
+
+func TestParseAssignment(t *testing.T) {
 	if got, err := parseAssignment("1:2,2:3"); err != nil ||
 		!reflect.DeepEqual(got, [][]int32{{1, 2}, {2, 3}}) {
 		t.Error(got, err)

@@ -2,7 +2,6 @@ package manage
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,8 +12,11 @@ import (
 	"strings"
 	"time"
 
+	"zkafka/kafkad/cluster"
 	"zkafka/kafkad/config"
+	"zkafka/kafkad/controller"
 	"zkafka/kafkad/tool"
+	"zkafka/kafkad/znode"
 	"zkafka/zkd/client"
 	"zkafka/zkd/proto"
 )
@@ -53,27 +55,6 @@ func (s *zooKeeperTopics) close() {
 	_ = s.zk.Close(ctx) // the session is only for this run; the server drops it in any case
 }
 
-// topicNode is the content of /brokers/topics/T.
-type topicNode struct {
-	Version    int                `json:"version"`
-	Partitions map[string][]int32 `json:"partitions"`
-	Adding     map[string][]int32 `json:"adding_replicas"`
-	Removing   map[string][]int32 `json:"removing_replicas"`
-	TopicID    string             `json:"topic_id,omitempty"`
-}
-
-// stateNode is the content of /brokers/topics/T/partitions/P/state.
-type stateNode struct {
-	Leader int32   `json:"leader"`
-	ISR    []int32 `json:"isr"`
-}
-
-// configNode is the content of /config/topics/T.
-type configNode struct {
-	Version int               `json:"version"`
-	Config  map[string]string `json:"config"`
-}
-
 // children is Children of a node that may be missing.
 func (s *zooKeeperTopics) children(ctx context.Context, path string) ([]string, error) {
 	names, _, err := s.zk.Children(ctx, path)
@@ -83,27 +64,31 @@ func (s *zooKeeperTopics) children(ctx context.Context, path string) ([]string, 
 	return names, err
 }
 
-// get reads a JSON node; found is false if it is missing.
-func (s *zooKeeperTopics) get(ctx context.Context, path string, into any) (found bool, err error) {
-	b, _, err := s.zk.Get(ctx, path)
+// get returns what a node holds; found is false if it is missing.
+func (s *zooKeeperTopics) get(ctx context.Context, path string) (b []byte, found bool, err error) {
+	b, _, err = s.zk.Get(ctx, path)
 	if errors.Is(err, proto.ErrNoNode) {
-		return false, nil
+		return nil, false, nil
 	}
-	if err != nil {
-		return false, err
+	return b, err == nil, err
+}
+
+// put writes a node, creating it and its parents if need be.
+func (s *zooKeeperTopics) put(ctx context.Context, path string, b []byte) error {
+	_, err := s.zk.Set(ctx, path, b, proto.AnyVersion)
+	if !errors.Is(err, proto.ErrNoNode) {
+		return err
 	}
-	if err := json.Unmarshal(b, into); err != nil {
-		return false, fmt.Errorf("znode %s: %w", path, err)
-	}
-	return true, nil
+	_, err = s.zk.CreateRecursive(ctx, path, b, proto.OpenACL(), proto.ModePersistent)
+	return err
 }
 
 func (s *zooKeeperTopics) list(ctx context.Context) ([]listedTopic, error) {
-	names, err := s.children(ctx, "/brokers/topics")
+	names, err := s.children(ctx, znode.PathTopics)
 	if err != nil {
 		return nil, err
 	}
-	doomed, err := s.children(ctx, "/admin/delete_topics")
+	doomed, err := s.children(ctx, znode.PathDeleteTopics)
 	if err != nil {
 		return nil, err
 	}
@@ -115,174 +100,147 @@ func (s *zooKeeperTopics) list(ctx context.Context) ([]listedTopic, error) {
 }
 
 func (s *zooKeeperTopics) create(ctx context.Context, t *newTopic) error {
-	if err := checkTopicName(t.name); err != nil {
-		return err
+	if text := cluster.TopicNameError(t.name); text != "" {
+		return errors.New(text)
 	}
-	all, err := s.list(ctx)
+	existing, err := s.children(ctx, znode.PathTopics)
 	if err != nil {
 		return err
 	}
-	for _, other := range all {
-		if other.name == t.name {
-			return errTopicExists{tool.UpstreamError("Topic '%s' already exists.", t.name)}
-		}
-		if strings.ReplaceAll(other.name, ".", "_") == strings.ReplaceAll(t.name, ".", "_") {
-			return tool.UpstreamError("Topic '%s' collides with existing topics: %s", t.name, other.name)
-		}
+	if err := checkNewName(t.name, existing); err != nil {
+		return err
 	}
-	node := topicNode{Version: 2, Partitions: map[string][]int32{},
-		Adding: map[string][]int32{}, Removing: map[string][]int32{}}
 	assignment := t.assignment
 	if assignment == nil {
-		brokers, err := s.brokers(ctx)
+		brokers, err := s.assignable(ctx, t)
 		if err != nil {
 			return err
 		}
-		if brokers, err = withRacks(brokers, t.ignoreRacks); err != nil {
-			return err
+		if int(t.replicationFactor) > len(brokers) {
+			return tooFewBrokers(int(t.replicationFactor), len(brokers))
 		}
-		assignment, err = assignReplicas(brokers, int(t.partitions), int(t.replicationFactor), 0,
-			rand.N(max(1, len(brokers))), rand.N(max(1, len(brokers))))
-		if err != nil {
-			return err
-		}
+		assignment = controller.Place(brokers, int(t.partitions), int(t.replicationFactor),
+			rand.N(len(brokers)), rand.N(len(brokers)), 0)
 	}
-	for i, replicas := range assignment {
-		node.Partitions[strconv.Itoa(i)] = replicas
-	}
+	node := controller.TopicNode{Name: t.name}
+	grow(&node, assignment)
 	if err := s.writeConfig(ctx, t.name, t); err != nil {
 		return err
 	}
-	return s.put(ctx, "/brokers/topics/"+t.name, &node)
+	return s.put(ctx, znode.PathTopic(t.name), znode.EncodeTopic(&node))
 }
 
-// put writes a JSON node, creating it and its parents if need be.
-func (s *zooKeeperTopics) put(ctx context.Context, path string, v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return err
+// checkNewName refuses a name that exists, or that would share its metrics with one that does.
+func checkNewName(name string, existing []string) error {
+	if slices.Contains(existing, name) {
+		return errTopicExists{tool.UpstreamError("Topic '%s' already exists.", name)}
 	}
-	if _, err = s.zk.Set(ctx, path, b, -1); !errors.Is(err, proto.ErrNoNode) {
-		return err
+	var similar []string
+	for _, other := range existing {
+		if cluster.UnifyTopicName(other) == cluster.UnifyTopicName(name) {
+			similar = append(similar, other)
+		}
 	}
-	_, err = s.zk.CreateRecursive(ctx, path, b, proto.OpenACL(), proto.ModePersistent)
-	return err
+	if len(similar) > 0 {
+		return tool.UpstreamError("Topic '%s' collides with existing topics: %s", name,
+			strings.Join(similar, ", "))
+	}
+	return nil
+}
+
+func tooFewBrokers(factor, brokers int) error {
+	return tool.UpstreamError("Replication factor: %d larger than available brokers: %d.", factor,
+		brokers)
+}
+
+// grow adds partitions with these replicas.
+func grow(node *controller.TopicNode, assignment [][]int32) {
+	for _, replicas := range assignment {
+		node.Assignments = append(node.Assignments, controller.Assignment{
+			Index: int32(len(node.Assignments)), Replicas: replicas,
+		})
+	}
 }
 
 // writeConfig checks the overrides as a broker would and stores what results from them.
 func (s *zooKeeperTopics) writeConfig(ctx context.Context, topic string, t *newTopic) error {
-	path := "/config/topics/" + topic
-	node := configNode{Version: 1}
-	if _, err := s.get(ctx, path, &node); err != nil {
+	overrides, err := s.overrides(ctx, topic)
+	if err != nil {
 		return err
-	}
-	if node.Config == nil {
-		node.Config = map[string]string{}
 	}
 	for _, c := range t.config {
-		node.Config[c.name] = c.value
+		overrides[c.name] = c.value
 	}
 	for _, name := range t.deleteConfig {
-		delete(node.Config, name)
+		delete(overrides, name)
 	}
-	if _, err := config.ParseTopicOverrides(node.Config); err != nil {
+	if _, err := config.ParseTopicOverrides(overrides); err != nil {
 		return err
 	}
-	return s.put(ctx, path, &node)
+	return s.put(ctx, znode.PathTopicConfig(topic), znode.EncodeConfig(overrides))
 }
 
-// rackedBroker is a live broker; rack is empty if it has none.
-type rackedBroker struct {
-	id   int32
-	rack string
-}
-
-// brokers returns the live brokers in order of their ids.
-func (s *zooKeeperTopics) brokers(ctx context.Context) ([]rackedBroker, error) {
-	names, err := s.children(ctx, "/brokers/ids")
+// overrides returns the topic's own settings; the caller may change the map.
+func (s *zooKeeperTopics) overrides(
+	ctx context.Context, topic string,
+) (map[string]string, error) {
+	b, _, err := s.get(ctx, znode.PathTopicConfig(topic))
 	if err != nil {
 		return nil, err
 	}
-	var out []rackedBroker
+	return znode.DecodeConfig(b)
+}
+
+// brokers returns the live brokers in order of their ids.
+func (s *zooKeeperTopics) brokers(ctx context.Context) ([]cluster.Broker, error) {
+	names, err := s.children(ctx, znode.PathIDs)
+	if err != nil {
+		return nil, err
+	}
+	var out []cluster.Broker
 	for _, n := range names {
 		id, err := strconv.ParseInt(n, 10, 32)
 		if err != nil {
 			continue
 		}
-		var node struct {
-			Rack string `json:"rack"`
-		}
-		if found, err := s.get(ctx, "/brokers/ids/"+n, &node); err != nil {
+		b, found, err := s.get(ctx, znode.PathBroker(int32(id)))
+		if err != nil {
 			return nil, err
-		} else if found {
-			out = append(out, rackedBroker{int32(id), node.Rack})
 		}
+		if !found {
+			continue
+		}
+		broker, err := znode.DecodeRegistration(int32(id), b)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, broker)
 	}
-	slices.SortFunc(out, func(a, b rackedBroker) int { return int(a.id - b.id) })
+	slices.SortFunc(out, func(a, b cluster.Broker) int { return int(a.ID - b.ID) })
 	return out, nil
 }
 
-// withRacks returns the brokers as assignReplicas takes them: without racks if nobody has one or
-// they are to be ignored, else in the order in which racks take turns.
-func withRacks(brokers []rackedBroker, ignore bool) ([]rackedBroker, error) {
-	byRack := map[string][]rackedBroker{}
-	for _, b := range brokers {
-		if ignore {
-			b.rack = ""
-		}
-		byRack[b.rack] = append(byRack[b.rack], b)
+// assignable returns the brokers to place replicas on, without their racks if those are to be
+// ignored. Upstream ignores racks only for --create, although its message recommends the option
+// for --alter, too.
+func (s *zooKeeperTopics) assignable(
+	ctx context.Context, t *newTopic,
+) ([]cluster.Broker, error) {
+	brokers, err := s.brokers(ctx)
+	if err != nil {
+		return nil, err
 	}
-	if _, some := byRack[""]; some && len(byRack) > 1 {
+	if t.ignoreRacks {
+		for i := range brokers {
+			brokers[i].Rack = ""
+		}
+	}
+	if controller.MixedRacks(brokers) {
 		return nil, tool.UpstreamError("Not all brokers have rack information. Add" +
 			" --disable-rack-aware in command line to make replica assignment without rack" +
 			" information.")
 	}
-	racks := slices.Sorted(maps.Keys(byRack))
-	var out []rackedBroker
-	for round := 0; len(out) < len(brokers); round++ {
-		for _, r := range racks {
-			if round < len(byRack[r]) {
-				out = append(out, byRack[r][round])
-			}
-		}
-	}
-	return out, nil
-}
-
-// assignReplicas spreads replicas over brokers as Kafka does: first replicas go round the
-// brokers from start, the others follow at a distance that grows with each round. A broker is
-// passed over while there are racks without replica, or its own has one already.
-func assignReplicas(
-	brokers []rackedBroker, partitions, replicas, from, start, shift int,
-) ([][]int32, error) {
-	n := len(brokers)
-	if replicas > n {
-		return nil, tool.UpstreamError("Replication factor: %d larger than available brokers: %d.",
-			replicas, n)
-	}
-	racks := map[string]bool{}
-	for _, b := range brokers {
-		racks[b.rack] = true
-	}
-	var out [][]int32
-	for p := from; p < from+partitions; p++ {
-		if p > 0 && p%n == 0 {
-			shift++
-		}
-		first := (p + start) % n
-		list := []int32{brokers[first].id}
-		used := map[string]bool{brokers[first].rack: true}
-		for k := 0; len(list) < replicas; k++ {
-			b := brokers[(first+1+(shift*len(racks)+k)%(n-1))%n]
-			if used[b.rack] && len(used) < len(racks) || slices.Contains(list, b.id) {
-				continue
-			}
-			used[b.rack] = true
-			list = append(list, b.id)
-		}
-		out = append(out, list)
-	}
-	return out, nil
+	return brokers, nil
 }
 
 func (s *zooKeeperTopics) alter(ctx context.Context, names []string, t *newTopic) error {
@@ -303,6 +261,10 @@ func (s *zooKeeperTopics) alter(ctx context.Context, names []string, t *newTopic
 		if t.partitions < 0 {
 			continue
 		}
+		if cluster.IsInternal(name) {
+			return tool.UpstreamError("The number of partitions for the internal topic %s cannot be"+
+				" changed.", name)
+		}
 		fmt.Fprintln(s.out, "WARNING: If partitions are increased for a topic that has a key, the"+
 			" partition logic or ordering of the messages will be affected")
 		if err := s.addPartitions(ctx, name, t); err != nil {
@@ -315,64 +277,67 @@ func (s *zooKeeperTopics) alter(ctx context.Context, names []string, t *newTopic
 
 // notify tells the brokers that a topic's configuration changed.
 func (s *zooKeeperTopics) notify(ctx context.Context, topic string) error {
-	b, err := json.Marshal(map[string]any{"version": 2, "entity_path": "topics/" + topic})
-	if err != nil {
-		return err
-	}
-	_, err = s.zk.CreateRecursive(ctx, "/config/changes/config_change_", b, proto.OpenACL(),
+	_, err := s.zk.CreateRecursive(ctx, znode.PathConfigChange,
+		znode.EncodeConfigChange(znode.TopicEntity(topic)), proto.OpenACL(),
 		proto.ModePersistentSequential)
 	return err
 }
 
+// topic reads a topic's node; found is false if there is none.
+func (s *zooKeeperTopics) topic(
+	ctx context.Context, name string,
+) (node controller.TopicNode, found bool, err error) {
+	b, found, err := s.get(ctx, znode.PathTopic(name))
+	if err != nil || !found {
+		return node, false, err
+	}
+	node, err = znode.DecodeTopic(name, b)
+	return node, err == nil, err
+}
+
 func (s *zooKeeperTopics) addPartitions(ctx context.Context, name string, t *newTopic) error {
-	var node topicNode
-	if _, err := s.get(ctx, "/brokers/topics/"+name, &node); err != nil {
+	node, _, err := s.topic(ctx, name)
+	if err != nil {
 		return err
 	}
-	have := len(node.Partitions)
+	have := len(node.Assignments)
 	if int(t.partitions) <= have {
-		return tool.UpstreamError("The number of partitions for a topic can only be increased. Topic %s"+
-			" currently has %d partitions, %d would not be an increase.", name, have, t.partitions)
+		return tool.UpstreamError("The number of partitions for a topic can only be increased."+
+			" Topic %s currently has %d partitions, %d would not be an increase.", name, have,
+			t.partitions)
 	}
 	added := t.assignment
 	if added != nil {
 		added = added[min(have, len(added)):]
 		if have+len(added) != int(t.partitions) {
-			return tool.UpstreamError("The replica assignment does not name %d partitions", t.partitions)
+			return tool.UpstreamError("The replica assignment does not name %d partitions",
+				t.partitions)
 		}
 	} else {
-		brokers, err := s.brokers(ctx)
-		if err != nil {
-			return err
-		}
-		first := node.Partitions["0"]
-		if len(first) == 0 {
+		if have == 0 || len(node.Assignments[0].Replicas) == 0 {
 			return fmt.Errorf("znode of topic %s has no replicas of partition 0", name)
 		}
-		if brokers, err = withRacks(brokers, t.ignoreRacks); err != nil {
-			return err
-		}
-		start := max(0, slices.IndexFunc(brokers, func(b rackedBroker) bool {
-			return b.id >= first[0]
-		}))
-		added, err = assignReplicas(brokers, int(t.partitions)-have, len(first), have, start, start)
+		first := node.Assignments[0].Replicas
+		brokers, err := s.assignable(ctx, t)
 		if err != nil {
 			return err
 		}
+		if len(first) > len(brokers) {
+			return tooFewBrokers(len(first), len(brokers))
+		}
+		added = controller.PlaceMore(brokers, int(t.partitions)-have, first, have)
 	}
-	for i, replicas := range added {
-		node.Partitions[strconv.Itoa(have+i)] = replicas
-	}
-	return s.put(ctx, "/brokers/topics/"+name, &node)
+	grow(&node, added)
+	return s.put(ctx, znode.PathTopic(name), znode.EncodeTopic(&node))
 }
 
 func (s *zooKeeperTopics) remove(ctx context.Context, names []string) error {
 	for _, name := range names {
-		if name == "__consumer_offsets" || name == "__transaction_state" {
+		if cluster.IsInternal(name) {
 			return tool.UpstreamError("Topic %s is a kafka internal topic and is not allowed to be marked"+
 				" for deletion.", name)
 		}
-		_, err := s.zk.CreateRecursive(ctx, "/admin/delete_topics/"+name, nil, proto.OpenACL(),
+		_, err := s.zk.CreateRecursive(ctx, znode.PathDeleteTopic(name), nil, proto.OpenACL(),
 			proto.ModePersistent)
 		switch {
 		case errors.Is(err, proto.ErrNodeExists):
@@ -394,32 +359,31 @@ func (s *zooKeeperTopics) describe(ctx context.Context, names []string) (*topicR
 	if err != nil {
 		return nil, err
 	}
-	for _, b := range live {
-		r.live = append(r.live, b.id)
+	for i := range live {
+		r.live = append(r.live, live[i].ID)
 	}
-	doomed, err := s.children(ctx, "/admin/delete_topics")
+	doomed, err := s.children(ctx, znode.PathDeleteTopics)
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range names {
-		var node topicNode
-		found, err := s.get(ctx, "/brokers/topics/"+name, &node)
+		node, found, err := s.topic(ctx, name)
 		if err != nil {
 			return nil, err
 		}
 		if !found {
 			return nil, tool.UpstreamError("Topic '%s' does not exist as expected", name)
 		}
-		var cfg configNode
-		if _, err := s.get(ctx, "/config/topics/"+name, &cfg); err != nil {
+		overrides, err := s.overrides(ctx, name)
+		if err != nil {
 			return nil, err
 		}
-		d := topicDescription{name: name, id: node.TopicID, minISR: 1,
+		d := topicDescription{name: name, id: idText(node.ID), minISR: 1,
 			deleted: slices.Contains(doomed, name)}
-		for _, k := range slices.Sorted(maps.Keys(cfg.Config)) {
-			d.overrides = append(d.overrides, configEntry{k, cfg.Config[k]})
+		for _, k := range slices.Sorted(maps.Keys(overrides)) {
+			d.overrides = append(d.overrides, configEntry{k, overrides[k]})
 		}
-		if n, err := strconv.Atoi(cfg.Config["min.insync.replicas"]); err == nil {
+		if n, err := strconv.Atoi(overrides["min.insync.replicas"]); err == nil {
 			d.minISR = n
 		}
 		if err := s.describePartitions(ctx, &d, &node); err != nil {
@@ -431,54 +395,24 @@ func (s *zooKeeperTopics) describe(ctx context.Context, names []string) (*topicR
 }
 
 func (s *zooKeeperTopics) describePartitions(
-	ctx context.Context, d *topicDescription, node *topicNode,
+	ctx context.Context, d *topicDescription, node *controller.TopicNode,
 ) error {
-	for key, replicas := range node.Partitions {
-		index, err := strconv.ParseInt(key, 10, 32)
+	for _, a := range node.Assignments {
+		state := &controller.State{Leader: cluster.NoLeader}
+		b, found, err := s.get(ctx, znode.PathState(d.name, a.Index))
 		if err != nil {
-			return fmt.Errorf("znode of topic %s names partition %q", d.name, key)
-		}
-		state := stateNode{Leader: -1}
-		path := "/brokers/topics/" + d.name + "/partitions/" + key + "/state"
-		if _, err := s.get(ctx, path, &state); err != nil {
 			return err
 		}
-		adding, removing := node.Adding[key], node.Removing[key]
+		if found {
+			if state, err = znode.DecodeState(b, proto.AnyVersion); err != nil {
+				return err
+			}
+		}
 		d.partitions = append(d.partitions, partitionDescription{
-			index: int32(index), leader: state.Leader, replicas: replicas, isr: state.ISR,
-			adding: adding, removing: removing, markedForDeletion: d.deleted,
-			reassigned: len(adding)+len(removing) > 0,
+			index: a.Index, leader: state.Leader, replicas: a.Replicas, isr: state.ISR,
+			adding: a.Adding, removing: a.Removing, markedForDeletion: d.deleted,
+			reassigned: len(a.Adding)+len(a.Removing) > 0,
 		})
 	}
-	slices.SortFunc(d.partitions, func(a, b partitionDescription) int {
-		return int(a.index - b.index)
-	})
 	return nil
-}
-
-const maxTopicName = 249
-
-// checkTopicName applies Kafka's rules for names of topics.
-func checkTopicName(name string) error {
-	var fault string
-	switch {
-	case name == "":
-		fault = "the empty string is not allowed"
-	case name == "." || name == "..":
-		fault = fmt.Sprintf("'%s' is not allowed", name)
-	case len(name) > maxTopicName:
-		fault = fmt.Sprintf("the length of '%s' is longer than the max allowed length %d", name,
-			maxTopicName)
-	case strings.ContainsFunc(name, illegalInTopic):
-		fault = fmt.Sprintf("'%s' contains one or more characters other than ASCII alphanumerics,"+
-			" '.', '_' and '-'", name)
-	default:
-		return nil
-	}
-	return tool.UpstreamError("Topic name is invalid: %s", fault)
-}
-
-func illegalInTopic(r rune) bool {
-	letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
-	return !letter && (r < '0' || r > '9') && r != '.' && r != '_' && r != '-'
 }
