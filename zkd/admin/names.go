@@ -62,6 +62,54 @@ var (
 	sync_processor_queue_flush_time_ms write_commitproc_time_ms`)
 )
 
+// quotaSets are gauges with a value per namespace that has such a quota.
+var quotaSets = []struct {
+	name  string
+	value func(q *replica.NamespaceQuota) (v int64, ok bool)
+}{
+	{"quota_bytes_limit_per_namespace",
+		func(q *replica.NamespaceQuota) (int64, bool) { return q.BytesLimit, q.HasLimit }},
+	{"quota_count_usage_per_namespace",
+		func(q *replica.NamespaceQuota) (int64, bool) { return q.CountUsage, q.HasUsage }},
+	{"quota_count_limit_per_namespace",
+		func(q *replica.NamespaceQuota) (int64, bool) { return q.CountLimit, q.HasLimit }},
+	{"quota_bytes_usage_per_namespace",
+		func(q *replica.NamespaceQuota) (int64, bool) { return q.BytesUsage, q.HasUsage }},
+}
+
+// summarySets are summaries per namespace that was read or written.
+var summarySets = []struct {
+	name    string
+	summary func(n *replica.Namespace) *replica.Summary
+}{
+	{"read_per_namespace", func(n *replica.Namespace) *replica.Summary { return &n.Read }},
+	{"write_per_namespace", func(n *replica.Namespace) *replica.Summary { return &n.Write }},
+}
+
+// eachQuota calls fn for every value of the quota sets, set by set.
+func (s *sample) eachQuota(fn func(set, namespace string, v int64)) {
+	for _, set := range quotaSets {
+		for i := range s.status.Quotas {
+			q := &s.status.Quotas[i]
+			if v, ok := set.value(q); ok {
+				fn(set.name, q.Name, v)
+			}
+		}
+	}
+}
+
+// eachNamespace calls fn for every summary of the summary sets, set by set.
+func (s *sample) eachNamespace(fn func(set, namespace string, sum *replica.Summary)) {
+	for _, set := range summarySets {
+		for i := range s.status.Namespaces {
+			n := &s.status.Namespaces[i]
+			if sum := set.summary(n); sum.Count > 0 {
+				fn(set.name, n.Name, sum)
+			}
+		}
+	}
+}
+
 // quantiles of histograms, with upstream's prefix.
 var quantiles = []struct {
 	prefix string
@@ -72,7 +120,7 @@ var quantiles = []struct {
 func (s *sample) monitored() object {
 	values, sums, hists := s.values(), s.summaries(), s.histograms()
 	var out object
-	for _, names := range [][]string{gaugeNames, counterNames} {
+	addAll := func(names []string) {
 		for _, name := range names {
 			v, ok := values[name]
 			if !ok {
@@ -81,6 +129,9 @@ func (s *sample) monitored() object {
 			out.add(name, v)
 		}
 	}
+	addAll(gaugeNames)
+	s.eachQuota(func(set, namespace string, v int64) { out.add(namespace+"_"+set, v) })
+	addAll(counterNames)
 	for _, name := range summaryNames {
 		sum := sums[name]
 		out.addSummary(name, &sum)
@@ -95,6 +146,9 @@ func (s *sample) monitored() object {
 			out.add(q.prefix+"_"+name, h.Quantile(q.q))
 		}
 	}
+	s.eachNamespace(func(set, namespace string, sum *replica.Summary) {
+		out.addSummary(namespace+"_"+set, sum)
+	})
 	return out
 }
 

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -26,6 +27,9 @@ func (a *Admin) metricsHandler() http.Handler {
 // collector takes a sample for every scrape.
 type collector struct{ a *Admin }
 
+// perNamespace is upstream's label of metrics that have a value for each namespace.
+var perNamespace = []string{"key"}
+
 // descs are the descriptions of all metrics by name.
 var descs = func() map[string]*prometheus.Desc {
 	m := map[string]*prometheus.Desc{}
@@ -33,6 +37,12 @@ var descs = func() map[string]*prometheus.Desc {
 		for _, name := range names {
 			m[name] = prometheus.NewDesc(name, name, nil, nil)
 		}
+	}
+	for _, set := range quotaSets {
+		m[set.name] = prometheus.NewDesc(set.name, set.name, perNamespace, nil)
+	}
+	for _, set := range summarySets {
+		m[set.name] = prometheus.NewDesc(set.name, set.name, perNamespace, nil)
 	}
 	return m
 }()
@@ -75,6 +85,19 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		}
 		ch <- prometheus.MustNewConstSummary(descs[name], uint64(h.Count), float64(h.Sum), q)
 	}
+	s.collectNamespaces(ch)
+}
+
+// collectNamespaces sends what has a value per namespace.
+func (s *sample) collectNamespaces(ch chan<- prometheus.Metric) {
+	s.eachQuota(func(set, namespace string, v int64) {
+		ch <- prometheus.MustNewConstMetric(descs[set], prometheus.GaugeValue, float64(v),
+			strings.ToValidUTF8(namespace, "?"))
+	})
+	s.eachNamespace(func(set, namespace string, sum *replica.Summary) {
+		ch <- prometheus.MustNewConstSummary(descs[set], uint64(sum.Count), float64(sum.Sum),
+			nil, strings.ToValidUTF8(namespace, "?"))
+	})
 }
 
 func float(v number) float64 {

@@ -113,17 +113,12 @@ func shape(word, text string) string {
 		slices.Sort(lines)
 		lines = slices.Compact(lines)
 	}
-	lines = slices.DeleteFunc(lines, perNamespace)
 	if word == "cons" { // who is in the middle of what
 		text = strings.Join(lines, "\n")
 		return regexp.MustCompile(`lop=[A-Z]+|\[N\]`).ReplaceAllString(text, "")
 	}
 	return strings.Join(lines, "\n")
 }
-
-// perNamespace are rows that zkd does not have: Apache counts the bytes read and written below each
-// top level znode.
-func perNamespace(line string) bool { return strings.Contains(line, "_per_namespace") }
 
 func difference(a, z string) string {
 	la, lz := strings.Split(a, "\n"), strings.Split(z, "\n")
@@ -156,7 +151,6 @@ func ask(t *testing.T, web, command string) string {
 	}
 	var keys []string
 	types("", body, &keys)
-	keys = slices.DeleteFunc(keys, perNamespace)
 	slices.Sort(keys)
 	keys = slices.Compact(keys)
 	return fmt.Sprintf("%d %s\n%s", resp.StatusCode, resp.Header.Get("Content-Type"),
@@ -184,6 +178,82 @@ func types(at string, v any, out *[]string) {
 		}
 		*out = append(*out, text)
 	}
+}
+
+// TestInteropDifferentialNamespaces compares the rows of mntr that count below each top level znode
+// to the last digit, and where among the others they stand.
+func TestInteropDifferentialNamespaces(t *testing.T) {
+	foreign(t)
+	var rows, names [2]string
+	for i, name := range []string{"zookeeper-3.9.4", "zkd"} {
+		s := startServer(t, name)
+		traffic(t, s)
+		for line := range strings.Lines(say(t, s, "mntr")) {
+			name, _, _ := strings.Cut(line, "\t")
+			names[i] += name + "\n"
+			if strings.Contains(name, "_per_namespace") {
+				rows[i] += line
+			}
+		}
+	}
+	if rows[0] != rows[1] || strings.Count(rows[0], "\n") != 2*4+2*10 {
+		t.Errorf("apache:\n%s\nzkd:\n%s", rows[0], rows[1])
+	}
+	if names[0] != names[1] {
+		t.Errorf("order of the rows in apache:\n%s\nzkd:\n%s", names[0], names[1])
+	}
+}
+
+// traffic reads and writes below two top level znodes.
+func traffic(t *testing.T, s *server) {
+	t.Helper()
+	c, other := dial(t, s), dial(t, s)
+	create := func(c *client.Client, path, data string, mode int32) {
+		t.Helper()
+		_, err := c.Create(timeout(t), path, []byte(data), proto.OpenACL(), mode)
+		check(t, err)
+	}
+	create(c, "/a", "hello", proto.ModePersistent)
+	create(c, "/a/b", "0123456789", proto.ModePersistent)
+	create(c, "/a/s-", "", proto.ModePersistentSequential)
+	create(c, "/a/c", "", proto.ModeContainer)
+	create(other, "/a/e", "12", proto.ModeEphemeral)
+	check(t, other.Close(timeout(t)))
+	const quota = "/zookeeper/quota/a"
+	create(c, quota, "", proto.ModePersistent)
+	create(c, quota+"/zookeeper_limits", "count=5,bytes=-1", proto.ModePersistent)
+	create(c, quota+"/zookeeper_stats", "count=0,bytes=0", proto.ModePersistent)
+	create(c, quota+"/b", "", proto.ModePersistent)
+	create(c, quota+"/b/zookeeper_limits", "count=3,bytes=9=;byteHardLimit=100;countHardLimit=7",
+		proto.ModePersistent)
+	create(c, quota+"/b/zookeeper_stats", "count=0,bytes=0", proto.ModePersistent)
+	create(c, "/zookeeper/quota/zookeeper", "", proto.ModePersistent)
+	create(c, "/zookeeper/quota/zookeeper/zookeeper_limits", "bytes=7", proto.ModePersistent)
+	create(c, "/zookeeper/quota/zookeeper/zookeeper_stats", "", proto.ModePersistent)
+	_, err := c.Set(timeout(t), "/a/b", []byte("123"), -1)
+	check(t, err)
+	_, err = c.Set(timeout(t), "/", []byte("123"), -1)
+	check(t, err)
+	_, err = c.SetACL(timeout(t), "/a", proto.OpenACL(), -1)
+	check(t, err)
+	_, err = c.Multi(timeout(t),
+		client.CreateOp("/a/m", []byte("123"), proto.OpenACL(), proto.ModePersistent),
+		client.SetOp("/a/m", []byte("1"), -1), client.CheckOp("/a", -1),
+		client.DeleteOp("/a/m", -1))
+	check(t, err)
+	for _, path := range []string{"/a", "/a/b", "/", "/zookeeper", "/zookeeper/config", "/none/x"} {
+		for range 2 {
+			_, _, errGet := c.Get(timeout(t), path)
+			_, _, errKids := c.Children(timeout(t), path)
+			_, _, err := c.Exists(timeout(t), path)
+			check(t, err)
+			if path != "/none/x" {
+				check(t, errors.Join(errGet, errKids))
+			}
+		}
+	}
+	_, _, err = c.GetACL(timeout(t), "/a")
+	check(t, err)
 }
 
 // unwanted compares what becomes of connections that no client makes.

@@ -106,7 +106,26 @@ func (d *differ) run(count int) {
 		}
 	}
 	d.t.Logf("seed %d: %d steps alike; outcomes: %v", d.seed, count, d.codes)
+	d.namespaces()
 	d.leave()
+}
+
+// namespaces compares how often each top level znode was read and written. The bytes are not those
+// of Apache where names are not ASCII: it counts their characters.
+func (d *differ) namespaces() {
+	var rows [2][]string
+	for i, s := range d.sides() {
+		for line := range strings.Lines(say(d.t, s.s, "mntr")) {
+			if strings.HasPrefix(line, "zk_cnt_") && strings.Contains(line, "_per_namespace") {
+				rows[i] = append(rows[i], line)
+			}
+		}
+		slices.Sort(rows[i])
+	}
+	if !slices.Equal(rows[0], rows[1]) || len(rows[0]) == 0 {
+		d.t.Errorf("ZKD_DIFF_SEED=%d:\n%s", d.seed,
+			difference(strings.Join(rows[0], ""), strings.Join(rows[1], "")))
+	}
 }
 
 // leave closes what is open, so that the servers stop.

@@ -53,6 +53,7 @@ type Conn struct {
 	expect int    // bytes that the replies to queued reads will take, estimated
 
 	stats ConnStats
+	space *Namespace // of the last read
 	// hasReadOnly remembers whether the connect request had the read-only byte: only then the
 	// response has it.
 	hasReadOnly bool

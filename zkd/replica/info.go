@@ -12,6 +12,8 @@ import (
 // Status is a copy of what the commands show of a machine.
 type Status struct {
 	Metrics     Metrics
+	Namespaces  []Namespace // by name
+	Quotas      []NamespaceQuota
 	Zxid        int64 // last applied
 	Outstanding int   // requests that wait for the log, and those behind them
 	Nodes       int
@@ -37,6 +39,8 @@ func (m *Machine) Status() Status {
 	}
 	return Status{
 		Metrics:     m.metrics,
+		Namespaces:  m.spaces.list(),
+		Quotas:      m.tree.NamespaceQuotas(),
 		Zxid:        m.tree.LastZxid(),
 		Outstanding: outstanding,
 		Nodes:       m.tree.NodeCount(),
@@ -94,6 +98,9 @@ func (m *Machine) Watches() []Watch {
 
 // SessionBucket are the sessions that expire together.
 type SessionBucket = session.Bucket
+
+// NamespaceQuota is the sum of the quotas of a namespace.
+type NamespaceQuota = tree.NamespaceQuota
 
 // ZxidDigest is the tree digest as of a zxid.
 type ZxidDigest = tree.ZxidDigest

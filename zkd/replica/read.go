@@ -149,6 +149,7 @@ func (m *Machine) dataReply(c *Conn, path string, watch bool) proto.Err {
 		m.watches.AddData(watchedPath(n, path), c)
 	}
 	c.out.Buffer(n.Data())
+	m.spaces.read(c, n.Path(), len(n.Data()))
 	stat := n.Stat()
 	stat.Encode(&c.out)
 	return proto.ErrOK
@@ -176,6 +177,7 @@ func (m *Machine) exists(c *Conn) proto.Err {
 	if watch {
 		m.watches.AddData(watchedPath(n, path), c)
 	}
+	m.spaces.read(c, n.Path(), 0)
 	stat := n.Stat()
 	stat.Encode(&c.out)
 	return proto.ErrOK
@@ -204,9 +206,13 @@ func (m *Machine) childrenReply(c *Conn, path string, watch bool) (*tree.Node, p
 		m.watches.AddChild(watchedPath(n, path), c)
 	}
 	c.out.VectorLen(n.NumChildren())
+	names := 0
 	for kid := range n.All() {
-		c.out.String(kid.Name())
+		name := kid.Name()
+		names += len(name)
+		c.out.String(name)
 	}
+	m.spaces.read(c, n.Path(), names)
 	return n, proto.ErrOK
 }
 

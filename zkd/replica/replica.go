@@ -81,6 +81,7 @@ type Machine struct {
 	pending pendingQueue
 	eff     Effects
 	metrics Metrics
+	spaces  namespaces
 
 	containers containerScan
 

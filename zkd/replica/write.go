@@ -211,7 +211,11 @@ func (m *Machine) Durable(zxid int64) {
 		m.metrics.CommitCount++
 		m.metrics.OutstandingRemoved++
 		for i := range res.Changes {
-			m.fire(&res.Changes[i])
+			change := &res.Changes[i]
+			if change.Type != proto.EventNodeChildrenChanged {
+				m.spaces.wrote(change.Path, change.DataLen)
+			}
+			m.fire(change)
 		}
 		m.answer(e, &res)
 		m.pending.release(e)

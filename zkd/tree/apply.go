@@ -11,10 +11,11 @@ import (
 // which upstream fires: the node's own event before that of its parent, the operations of a multi
 // one after the other. A deletion is told once and concerns data and child watches of the path.
 type Change struct {
-	Type proto.EventType
-	Path string
-	Zxid int64
-	ACL  []proto.ACL // of the node the event is about, as of the transaction; who may see the event
+	Type    proto.EventType
+	Path    string
+	DataLen int // bytes that were written to the node; 0 for a deletion
+	Zxid    int64
+	ACL     []proto.ACL // of the node, as of the transaction: who may see the event
 }
 
 // Result is what a transaction did.
@@ -150,7 +151,7 @@ func (t *Tree) create(res *Result, h *proto.TxnHeader, c newNode) {
 	t.dataSize += n.size()
 	res.Stat = n.Stat()
 	t.quotaCreated(n)
-	t.change(proto.EventNodeCreated, n, h.Zxid)
+	t.changeData(proto.EventNodeCreated, n, len(c.data), h.Zxid)
 	t.change(proto.EventNodeChildrenChanged, parent, h.Zxid)
 }
 
@@ -219,7 +220,7 @@ func (t *Tree) setData(res *Result, h *proto.TxnHeader, b *proto.SetDataTxn) {
 	t.dataSize += grown
 	res.Stat = n.Stat()
 	t.quotaChanged(n, grown, 0)
-	t.change(proto.EventNodeDataChanged, n, h.Zxid)
+	t.changeData(proto.EventNodeDataChanged, n, len(b.Data), h.Zxid)
 }
 
 func (t *Tree) setACL(res *Result, b *proto.SetACLTxn) {
@@ -258,7 +259,15 @@ func (t *Tree) lookup(path string) *Node {
 }
 
 func (t *Tree) change(event proto.EventType, n *Node, zxid int64) {
-	t.changes = append(t.changes, Change{Type: event, Path: n.Path(), Zxid: zxid, ACL: n.ACL()})
+	t.changeData(event, n, 0, zxid)
+}
+
+// changeData notes a change that wrote so many bytes. The node may hold others by now: those of a
+// usage that was counted meanwhile.
+func (t *Tree) changeData(event proto.EventType, n *Node, dataLen int, zxid int64) {
+	t.changes = append(t.changes, Change{
+		Type: event, Path: n.Path(), DataLen: dataLen, Zxid: zxid, ACL: n.ACL(),
+	})
 }
 
 // inSystemTree tells the nodes that upstream leaves out of the digest: those below /zookeeper.

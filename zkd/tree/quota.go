@@ -2,6 +2,7 @@ package tree
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -104,8 +105,64 @@ func (q Quota) String() string {
 	return s
 }
 
+// NamespaceQuota is the sum of all quotas at and below a znode of the top level.
+type NamespaceQuota struct {
+	Name                   string
+	HasLimit, HasUsage     bool
+	CountLimit, BytesLimit int64 // the hard limit where there is one; -1 counts for "none"
+	CountUsage, BytesUsage int64
+}
+
+// NamespaceQuotas returns the quotas by namespace, sorted by name.
+func (t *Tree) NamespaceQuotas() []NamespaceQuota {
+	byName := map[string]*NamespaceQuota{}
+	if n := t.nodes[QuotaPath]; n != nil {
+		sumQuotas(n, byName)
+	}
+	out := make([]NamespaceQuota, 0, len(byName))
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		out = append(out, *byName[name])
+	}
+	return out
+}
+
+func sumQuotas(n *Node, byName map[string]*NamespaceQuota) {
+	for kid := range n.All() {
+		sumQuotas(kid, byName)
+		isLimit, isUsage := kid.Name() == limitNode, kid.Name() == statNode
+		path := strings.TrimPrefix(n.path, QuotaPath)
+		if path == "" || !isLimit && !isUsage {
+			continue
+		}
+		name, _, _ := strings.Cut(path[1:], "/")
+		sum := byName[name]
+		if sum == nil {
+			sum = &NamespaceQuota{Name: name}
+			byName[name] = sum
+		}
+		q := ParseQuota(kid.data)
+		if isUsage {
+			sum.HasUsage = true
+			sum.CountUsage += q.Count
+			sum.BytesUsage += q.Bytes
+			continue
+		}
+		sum.HasLimit = true
+		sum.CountLimit += limit(q.CountHardLimit, q.Count)
+		sum.BytesLimit += limit(q.ByteHardLimit, q.Bytes)
+	}
+}
+
+func limit(hard, soft int64) int64 {
+	if hard >= 0 {
+		return hard
+	}
+	return soft
+}
+
 // quotaCreated keeps usage true after a creation, and takes up a quota that is itself created.
 func (t *Tree) quotaCreated(n *Node) {
+	bytes := int64(len(n.data)) // before it is a usage that was counted
 	if strings.HasPrefix(n.path, QuotaPath+"/") {
 		target := strings.TrimPrefix(parentOf(n.path), QuotaPath)
 		switch n.Name() {
@@ -115,7 +172,7 @@ func (t *Tree) quotaCreated(n *Node) {
 			t.recount(target)
 		}
 	}
-	t.quotaChanged(n, int64(len(n.data)), 1)
+	t.quotaChanged(n, bytes, 1)
 }
 
 func (t *Tree) quotaDeleted(n *Node) {

@@ -315,6 +315,45 @@ func TestACLTable(t *testing.T) {
 	}
 }
 
+// TestQuotaOnItself: a quota whose usage node counts itself. As upstream it is counted twice, with
+// the data it was created with.
+func TestQuotaOnItself(t *testing.T) {
+	f := newFeed(t)
+	f.create("/zookeeper/quota/zookeeper", "")
+	f.create("/zookeeper/quota/zookeeper/zookeeper_limits", "bytes=7")
+	f.create("/zookeeper/quota/zookeeper/zookeeper_stats", "")
+	n, _ := f.tree.Get("/zookeeper/quota/zookeeper/zookeeper_stats")
+	if got := string(n.Data()); got != "count=7,bytes=7" {
+		t.Errorf("usage %q", got)
+	}
+}
+
+// TestNamespaceQuotas: quotas are summed up by the top level znode, a hard limit instead of the
+// soft one, a missing limit as -1. Expected values are Apache ZooKeeper 3.9.4's.
+func TestNamespaceQuotas(t *testing.T) {
+	f := newFeed(t)
+	for _, path := range []string{"/t", "/t/a", "/t/b", "/w"} {
+		f.create(path, "")
+		f.create("/zookeeper/quota"+path, "")
+	}
+	f.create("/zookeeper/quota/t/a/zookeeper_limits", "count=5,bytes=-1")
+	f.create("/zookeeper/quota/t/a/zookeeper_stats", "count=0,bytes=0")
+	f.create("/zookeeper/quota/t/b/zookeeper_limits",
+		"count=3,bytes=-1=;byteHardLimit=10;countHardLimit=7")
+	f.create("/zookeeper/quota/t/b/zookeeper_stats", "count=0,bytes=0")
+	f.create("/zookeeper/quota/w/zookeeper_stats", "count=0,bytes=0")
+	f.create("/zookeeper/quota/zookeeper_limits", "count=1")
+	f.create("/t/a/deep", "xyz")
+	want := []NamespaceQuota{
+		{Name: "t", HasLimit: true, HasUsage: true, CountLimit: 12, BytesLimit: 9,
+			CountUsage: 3, BytesUsage: 3},
+		{Name: "w", HasUsage: true, CountUsage: 1},
+	}
+	if got := f.tree.NamespaceQuotas(); !slices.Equal(got, want) {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestQuota(t *testing.T) {
 	f := newFeed(t)
 	f.create("/q", "abc")
