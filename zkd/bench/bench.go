@@ -44,6 +44,8 @@ type Spec struct {
 	// Root is a path that does not exist; the run creates it and in the end removes it, so that
 	// what a server holds does not grow from run to run.
 	Root string
+	// Keep leaves everything where it is.
+	Keep bool
 	// PID is the server's process, whose CPU time is measured; 0 for none.
 	PID int
 }
@@ -108,6 +110,9 @@ func Run(ctx context.Context, addr string, spec Spec) (Result, error) {
 	res, err := measure(conns, &spec)
 	if err != nil {
 		return res, err
+	}
+	if spec.Keep {
+		return res, nil
 	}
 	return res, clean(conns, &spec)
 }

@@ -23,6 +23,7 @@ var (
 	ops     = flag.Int("ops", 100_000, "operations of a run")
 	rounds  = flag.Int("rounds", 3, "measured rounds, of which the median counts")
 	warmups = flag.Int("warmups", 2, "rounds before them; a JVM needs two")
+	znodes  = flag.Int("znodes", 200_000, "znodes of 1 KB of the large tree")
 )
 
 // row is one line of the table. Bar is the ratio of ours to Apache's that is good enough: the
@@ -38,7 +39,9 @@ var rows = []row{
 	{"set", "1/s", true, 1}, {"set CPU", "s/M", false, 1},
 	{"get", "1/s", true, 1}, {"get CPU", "s/M", false, 1},
 	{"memory after load", "MB", false, 1.0 / 3},
+	{"memory, large tree", "MB", false, 0.5},
 	{"start-up, empty", "s", false, 0.2},
+	{"start-up, large tree", "s", false, 0.5},
 }
 
 // contender is a server under measurement.
@@ -76,10 +79,10 @@ func TestSideBySide(t *testing.T) {
 		c.got = map[string][]float64{}
 		c.configure(t)
 		for range *rounds { // an empty server, started and stopped
-			c.start(t)
+			c.start(t, "start-up, empty")
 			c.stop(t)
 		}
-		c.start(t)
+		c.start(t, "")
 	}
 	for round := range *warmups + *rounds {
 		for _, c := range both {
@@ -92,7 +95,7 @@ func TestSideBySide(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.got["memory after load"] = []float64{float64(mem) / (1 << 20)}
-		c.stop(t)
+		c.largeTree(t)
 	}
 	for _, bad := range table(both[0].got, both[1].got) {
 		t.Errorf("%s: not good enough", bad)
@@ -117,8 +120,27 @@ func (c *contender) configure(t *testing.T) {
 	}
 }
 
-// start starts the server and notes how long it takes until it serves.
-func (c *contender) start(t *testing.T) {
+// largeTree fills the server and ends it: what it takes in memory, and how long it takes to start
+// with it.
+func (c *contender) largeTree(t *testing.T) {
+	_, err := Run(context.Background(), c.addr, Spec{Kind: Create, Ops: *znodes, Root: "/large", Keep: true})
+	if err != nil {
+		t.Fatalf("%s: %v", c.name, err)
+	}
+	mem, err := Memory(c.cmd.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.got["memory, large tree"] = []float64{float64(mem) / (1 << 20)}
+	c.stop(t)
+	for range *rounds {
+		c.start(t, "start-up, large tree")
+		c.stop(t)
+	}
+}
+
+// start starts the server and notes in a row how long it takes until it serves.
+func (c *contender) start(t *testing.T, row string) {
 	c.cmd = c.command(c.config)
 	var log bytes.Buffer
 	c.cmd.Stdout, c.cmd.Stderr = &log, &log
@@ -130,7 +152,7 @@ func (c *contender) start(t *testing.T) {
 	t.Cleanup(func() { _ = process.Kill() }) // gone already unless the test failed
 	for time.Since(begin) < time.Minute {
 		if serves(c.addr) {
-			c.got["start-up, empty"] = append(c.got["start-up, empty"], time.Since(begin).Seconds())
+			c.got[row] = append(c.got[row], time.Since(begin).Seconds())
 			return
 		}
 		time.Sleep(2 * time.Millisecond)
