@@ -127,9 +127,6 @@ func (h *Handlers) serveMessage(ctx context.Context, c *Conn, route *route) erro
 	if resp == nil {
 		return ErrClose
 	}
-	if ctx.Err() != nil && errors.Is(context.Cause(ctx), ErrClose) {
-		return ErrClose
-	}
 	resp.SetVersion(c.Header.Version)
 	b := wire.AppendResponseHeader(c.reply[:0], c.Header)
 	b = resp.AppendTo(b)
