@@ -5,11 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
-	"hash/adler32"
 	"io"
 	"math"
 
+	"zkafka/zkd/adler"
 	"zkafka/zkd/jute"
 	"zkafka/zkd/proto"
 )
@@ -27,7 +26,7 @@ func (e *FormatError) Error() string {
 // Decode reads a snapshot file that any release from 3.4 to 3.9 wrote. The error is a *FormatError
 // or that of r. The tree is not ready before BeginReplay has told it the zxid of the file name.
 func Decode(r io.Reader) (*Tree, error) {
-	d := &decoder{r: bufio.NewReaderSize(r, 256<<10), sum: adler32.New()}
+	d := &decoder{r: bufio.NewReaderSize(r, 256<<10), sum: adler.New}
 	t := &Tree{}
 	t.reset()
 	d.header()
@@ -49,7 +48,7 @@ func Decode(r io.Reader) (*Tree, error) {
 // decoder reads jute from a stream with a sticky error, adding up the checksum on the way.
 type decoder struct {
 	r   *bufio.Reader
-	sum hash.Hash32
+	sum uint32
 	off int64
 	err error
 
@@ -78,7 +77,7 @@ func (d *decoder) fill(b []byte) bool {
 		d.err = fmt.Errorf("read snapshot: %w", err)
 		return false
 	}
-	_, _ = d.sum.Write(b)
+	d.sum = adler.Update(d.sum, b)
 	return true
 }
 
@@ -239,7 +238,7 @@ func (n *Node) setPersisted(b []byte) {
 
 // seal reads a checksum of everything before it.
 func (d *decoder) seal() {
-	want := int64(d.sum.Sum32())
+	want := int64(d.sum)
 	at := d.off
 	got := d.int64()
 	end := d.bytes()

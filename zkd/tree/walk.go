@@ -1,10 +1,9 @@
 package tree
 
 import (
-	"hash"
-	"hash/adler32"
 	"slices"
 
+	"zkafka/zkd/adler"
 	"zkafka/zkd/jute"
 	"zkafka/zkd/proto"
 )
@@ -29,7 +28,7 @@ type Walk struct {
 	zxid  int64
 	known int64 // nodes created up to here are written
 	end   int64
-	sum   hash.Hash32
+	sum   uint32
 	w     jute.Writer
 	stage walkStage
 	turn  int // counts calls of Next: positions in children hold within one
@@ -56,7 +55,7 @@ type frame struct {
 // NewSnapshot starts a snapshot of the tree as of now.
 func (t *Tree) NewSnapshot() *Walk {
 	return &Walk{
-		t: t, zxid: t.lastZxid, known: max(t.lastZxid, t.loadedZxid), sum: adler32.New(),
+		t: t, zxid: t.lastZxid, known: max(t.lastZxid, t.loadedZxid), sum: adler.New,
 	}
 }
 
@@ -84,7 +83,7 @@ func (w *Walk) Next(dst []byte, max int) (b []byte, done bool) {
 			skips++
 		}
 	}
-	_, _ = w.sum.Write(w.w.B[start:])
+	w.sum = adler.Update(w.sum, w.w.B[start:])
 	if w.stage == walkTail {
 		w.tail()
 		w.stage = walkDone
@@ -196,20 +195,20 @@ func (w *Walk) tail() {
 	w.w.Int64(d.Zxid)
 	w.w.Int32(d.Version)
 	w.w.Int64(d.Digest)
-	_, _ = w.sum.Write(w.w.B[at:])
+	w.sum = adler.Update(w.sum, w.w.B[at:])
 	w.seal()
 	at = len(w.w.B)
 	// Apache writes its last zxid as of now. A start goes by the file's name, and who restores the
 	// file alone is better told what it is sure to contain.
 	w.w.Int64(w.zxid)
 	w.end = w.t.lastZxid
-	_, _ = w.sum.Write(w.w.B[at:])
+	w.sum = adler.Update(w.sum, w.w.B[at:])
 	w.seal()
 }
 
 func (w *Walk) seal() {
 	at := len(w.w.B)
-	w.w.Int64(int64(w.sum.Sum32()))
+	w.w.Int64(int64(w.sum))
 	w.w.String(RootPath)
-	_, _ = w.sum.Write(w.w.B[at:])
+	w.sum = adler.Update(w.sum, w.w.B[at:])
 }

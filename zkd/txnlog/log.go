@@ -11,10 +11,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/adler32"
 	"path/filepath"
 	"time"
 
+	"zkafka/zkd/adler"
 	"zkafka/zkd/disk"
 )
 
@@ -118,7 +118,7 @@ func appendHeader(dst []byte) []byte {
 }
 
 func appendRecord(dst, b []byte) []byte {
-	dst = binary.BigEndian.AppendUint64(dst, uint64(adler32.Checksum(b)))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(adler.Checksum(b)))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(b)))
 	dst = append(dst, b...)
 	return append(dst, endMark)

@@ -6,10 +6,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/adler32"
 	"io"
 	"path/filepath"
 
+	"zkafka/zkd/adler"
 	"zkafka/zkd/disk"
 )
 
@@ -151,7 +151,7 @@ func (l *logFile) next() (Record, error) {
 		return Record{}, nil
 	}
 	data := l.buf[:length]
-	if uint64(adler32.Checksum(data)) != sum {
+	if uint64(adler.Checksum(data)) != sum {
 		l.torn, l.off = tearSum, start
 		return Record{}, nil
 	}
