@@ -3,7 +3,8 @@
 //
 // The package is pure. A State belongs to the goroutine that appends to the partition; times come
 // in as milliseconds. Invariants: a producer keeps at most 5 batches, oldest first, all of its
-// current epoch; first offset of an open transaction <= last offset seen.
+// current epoch; first offset of an open transaction <= last offset seen; the open transactions
+// are listed by rising first offset.
 package producer
 
 import (
@@ -109,7 +110,7 @@ func (e *entry) lastSequence() int32 {
 // State is the producer state of one partition. The zero value is empty and ready.
 type State struct {
 	producers map[int64]*entry
-	open      int         // producers with an open transaction
+	open      ongoing
 	unstable  []Completed // completed transactions whose marker is not below the high watermark
 	end       int64       // offset after the last one that Update saw
 }
@@ -119,6 +120,7 @@ type Completed struct {
 	ProducerID  int64
 	FirstOffset int64
 	LastOffset  int64 // of the marker
+	LastStable  int64 // first offset of the next transaction still open, else after the marker
 	Aborted     bool
 }
 
@@ -227,7 +229,7 @@ func (s *State) Update(b Batch) {
 	e.lastTimestamp = b.Timestamp
 	if b.Transactional && e.txnFirst == noOffset {
 		e.txnFirst = b.BaseOffset
-		s.open++
+		s.open = append(s.open, txn{b.ProducerID, b.BaseOffset})
 	}
 }
 
@@ -271,11 +273,11 @@ func (s *State) UpdateMarker(m Marker) (done Completed, ok bool) {
 	if e.txnFirst == noOffset {
 		return Completed{}, false
 	}
-	done = Completed{m.ProducerID, e.txnFirst, m.Offset, m.Aborted}
 	e.txnFirst = noOffset
-	s.open--
-	s.unstable = append(s.unstable, done)
-	return done, true
+	if done, ok = s.open.end(&m); ok {
+		s.unstable = append(s.unstable, done)
+	}
+	return done, ok
 }
 
 // Replicated notes that the high watermark is at the offset: transactions that ended below it no
@@ -297,12 +299,8 @@ func (s *State) FirstUnstable() (offset int64, ok bool) {
 	for _, c := range s.unstable {
 		offset = min(offset, c.FirstOffset)
 	}
-	if s.open > 0 {
-		for _, e := range s.producers {
-			if e.txnFirst != noOffset {
-				offset = min(offset, e.txnFirst)
-			}
-		}
+	if first, ok := s.FirstOpen(); ok {
+		offset = min(offset, first)
 	}
 	return offset, offset != math.MaxInt64
 }

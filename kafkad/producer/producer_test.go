@@ -113,7 +113,7 @@ func TestTransactions(t *testing.T) {
 		t.Fatal(err)
 	}
 	done, ok := s.UpdateMarker(Marker{ProducerID: 1, CoordinatorEpoch: 5, Offset: 12, Aborted: true})
-	if !ok || done != (Completed{1, 10, 12, true}) {
+	if !ok || done != (Completed{1, 10, 12, 13, true}) {
 		t.Fatal(done, ok)
 	}
 	if o, ok := s.FirstUnstable(); !ok || o != 10 {

@@ -98,13 +98,15 @@ func (s *State) Decode(b []byte, end int64) error {
 		if last.lastOffset >= 0 {
 			e.batches = append(e.batches, last)
 		}
+		id := int64(be.Uint64(b))
 		if e.txnFirst >= 0 {
-			s.open++
+			s.open = append(s.open, txn{id, e.txnFirst})
 		} else {
 			e.txnFirst = noOffset
 		}
-		s.producers[int64(be.Uint64(b))] = e
+		s.producers[id] = e
 	}
+	s.open.sort()
 	s.end = end
 	return nil
 }
