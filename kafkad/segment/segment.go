@@ -1,5 +1,5 @@
-// Package segment is one .log file of a partition: whole batches, back to back, as they came over
-// the wire.
+// Package segment is one .log file of a partition, whole batches, back to back, as they came over
+// the wire, and the .txnindex file beside it.
 //
 // A Segment has one writer (Write, Advance, Truncate, Rename); ReadAt, Scan and Sync may be called
 // by anybody who holds a reference. The file is opened at the first use and closed with the last
@@ -57,13 +57,15 @@ func (e *CorruptError) Unwrap() error { return e.Err }
 // Segment is one file.
 type Segment struct {
 	Base int64
+	Txns TxnIndex // aborted transactions
 
 	fs   disk.FS
 	path string
 	size atomic.Int64
 	refs atomic.Int32
 	file atomic.Pointer[handle]
-	mu   sync.Mutex // serialises opening and closing
+	mu   sync.Mutex // serialises opening, closing and renaming
+	now  string     // where the file is, if not at path; guarded by mu
 }
 
 type handle struct{ disk.File }
@@ -72,6 +74,7 @@ type handle struct{ disk.File }
 // holds the first reference.
 func Open(fs disk.FS, dir string, base, size int64) *Segment {
 	s := &Segment{Base: base, fs: fs, path: fs.PathJoin(dir, Name(base, LogSuffix))}
+	s.Txns.init(fs, dir, base)
 	s.size.Store(size)
 	s.refs.Store(1)
 	return s
@@ -119,11 +122,11 @@ func (s *Segment) Release() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h := s.file.Swap(nil)
-	if h == nil {
-		return nil
+	err := s.Txns.close()
+	if h := s.file.Swap(nil); h != nil {
+		err = errors.Join(err, h.Close())
 	}
-	return h.Close()
+	return err
 }
 
 // File is the open file.
@@ -136,7 +139,11 @@ func (s *Segment) File() (disk.File, error) {
 	if h := s.file.Load(); h != nil {
 		return h.File, nil
 	}
-	f, err := s.fs.OpenFile(s.path, disk.ReadWrite)
+	path := s.path
+	if s.now != "" {
+		path = s.now
+	}
+	f, err := s.fs.OpenFile(path, disk.ReadWrite)
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +151,7 @@ func (s *Segment) File() (disk.File, error) {
 	return f, nil
 }
 
-// Path is the file's path.
+// Path is the file's path before any Rename.
 func (s *Segment) Path() string { return s.path }
 
 // Size is the number of bytes appended.
@@ -189,10 +196,15 @@ func (s *Segment) Sync() error {
 	return f.SyncData()
 }
 
-// Rename moves the file, open or not, to its name plus the suffix.
-func (s *Segment) Rename(suffix string) (string, error) {
-	to := s.path + suffix
-	return to, s.fs.Rename(s.path, to)
+// Rename moves the file, open or not, to its name plus the suffix. Readers do not notice.
+func (s *Segment) Rename(suffix string) (to string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	to = s.path + suffix
+	if err = s.fs.Rename(s.path, to); err == nil {
+		s.now = to
+	}
+	return to, err
 }
 
 // ReadAt reads bytes below Size; a short read is an error.
