@@ -42,6 +42,12 @@ func (p *Partition) append(q *Produce, it *Item) {
 	now := p.host.nowMillis()
 	a := partition.Append{Acks: q.Acks, Internal: q.Internal, Token: it}
 	a.Count = it.prepare(&a.Producer)
+	if batch := record.Batch(it.Batches); q.Internal && batch.Control() {
+		if a.Marker, it.Err = marker(batch); it.Err != errcode.None {
+			p.finish(it)
+			return
+		}
+	}
 	d := p.machine.Propose(&a)
 	switch {
 	case d.Err != errcode.None:
@@ -94,6 +100,18 @@ func (it *Item) prepare(b *producer.Batch) (count int32) {
 		rest = rest[batch.Size():]
 	}
 	return count
+}
+
+// marker reads the end of a transaction.
+func marker(b record.Batch) (*producer.Marker, errcode.Code) {
+	meta, err := record.ParseMeta(b)
+	if err == nil {
+		m, ok, err := producer.ReadMarker(b, &meta)
+		if err == nil && ok {
+			return &m, errcode.None
+		}
+	}
+	return nil, errcode.InvalidRecord
 }
 
 // assign patches offsets, epoch and time into the batches.

@@ -109,7 +109,8 @@ func (r *Replica) HighWatermark() int64 { return r.high }
 // LastStable is the end of what read_committed consumers may see.
 func (r *Replica) LastStable() int64 {
 	if first, ok := r.producers.FirstUnstable(); ok {
-		return min(first, r.high)
+		// Retention may have taken the beginning of an open transaction.
+		return max(min(first, r.high), r.start)
 	}
 	return r.high
 }
@@ -182,11 +183,12 @@ func (r *Replica) Fail() {
 
 // Append is one batch that somebody wants to append.
 type Append struct {
-	Producer producer.Batch // offsets are filled in by Appended
-	Count    int32          // last offset delta + 1
-	Acks     int16          // 0, 1 or -1
-	Internal bool           // built by this broker: no producer checks
-	Token    any            // handed back in the Completion
+	Producer producer.Batch   // offsets are filled in by Appended
+	Marker   *producer.Marker // instead of Producer: ends a transaction; Appended fills in the offset
+	Count    int32            // last offset delta + 1
+	Acks     int16            // 0, 1 or -1
+	Internal bool             // built by this broker: no producer checks
+	Token    any              // handed back in the Completion
 }
 
 // Decision says what to do about an Append.
@@ -208,7 +210,12 @@ func (r *Replica) Propose(a *Append) Decision {
 	if a.Acks == -1 && len(r.isr) < r.minISR() {
 		return Decision{Err: errcode.NotEnoughReplicas, Base: -1}
 	}
-	if !a.Internal {
+	if m := a.Marker; m != nil {
+		err := r.producers.CheckMarker(m.ProducerID, m.Epoch, m.CoordinatorEpoch)
+		if err != nil {
+			return Decision{Err: faultCode(err), Message: err.Error(), Base: -1}
+		}
+	} else if !a.Internal {
 		// Transactions are not served: nobody can have announced this partition to a coordinator.
 		if a.Producer.Transactional {
 			return Decision{Err: errcode.InvalidTxnState, Base: -1}
@@ -246,9 +253,13 @@ func faultCode(err error) errcode.Code {
 // complete is told by Completions.
 func (r *Replica) Appended(a *Append, d Decision) (needFlush bool) {
 	a.Producer.BaseOffset, a.Producer.LastOffset = d.Base, d.Last
-	if a.Producer.ProducerID == record.NoProducerID {
+	switch {
+	case a.Marker != nil:
+		a.Marker.Offset = d.Last
+		r.producers.UpdateMarker(*a.Marker)
+	case a.Producer.ProducerID == record.NoProducerID:
 		r.producers.SetEnd(d.Last + 1)
-	} else {
+	default:
 		r.producers.Update(a.Producer)
 	}
 	r.end = d.Last + 1

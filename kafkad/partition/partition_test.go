@@ -102,7 +102,8 @@ func (e *env) lead(t *testing.T, d *datadriven.TestData) string {
 	return ""
 }
 
-// append runs "token count acks [pid epoch seq] [txn] [internal]".
+// append runs "token count acks [pid epoch seq] [txn] [internal] [abort] [commit]"; of a marker seq is
+// the coordinator's epoch.
 func (e *env) append(t *testing.T, f []string) string {
 	a := Append{Token: f[0], Producer: producer.Batch{ProducerID: -1}}
 	fmt.Sscan(f[1], &a.Count)
@@ -115,6 +116,10 @@ func (e *env) append(t *testing.T, f []string) string {
 	for _, flag := range f[3:] {
 		a.Producer.Transactional = a.Producer.Transactional || flag == "txn"
 		a.Internal = a.Internal || flag == "internal"
+		if flag == "abort" || flag == "commit" {
+			a.Marker = &producer.Marker{ProducerID: a.Producer.ProducerID, Epoch: a.Producer.Epoch,
+				CoordinatorEpoch: a.Producer.FirstSequence, Aborted: flag == "abort"}
+		}
 	}
 	d := e.r.Propose(&a)
 	switch {
