@@ -16,6 +16,7 @@ import (
 	"zkafka/kafkad/index"
 	"zkafka/kafkad/producer"
 	"zkafka/kafkad/record"
+	"zkafka/kafkad/segment"
 )
 
 // stored is a batch as the model knows it.
@@ -27,14 +28,14 @@ type stored struct {
 }
 
 // model is what a partition may hold after a crash: a prefix of batches that reaches at least to
-// durable, or, if an operation was under way, the batch or the cut of that operation too.
+// durable, or, if an operation was under way, the batches or the cut of that operation too.
 type model struct {
 	tp      TP
 	batches []stored
 	end     int64
 	durable int64
 	start   int64 // highest log start asked for
-	pending *stored
+	pending []stored
 }
 
 func (m *model) cut(to int64) {
@@ -140,7 +141,11 @@ func (c *crasher) anyModel() *model {
 	return c.models[tps[c.rng.IntN(len(tps))]]
 }
 
-func (c *crasher) batch(m *model) stored {
+// batch makes the next batch: data, or with the smaller chance the end of an open transaction.
+func (c *crasher) batch(m *model, before []stored) stored {
+	if c.rng.IntN(4) == 0 {
+		return c.transactional(m, before)
+	}
 	b := record.NewBuilder(record.None, record.Levels{})
 	n := 1 + c.rng.IntN(5)
 	id := int64(c.rng.IntN(4)) - 1
@@ -159,20 +164,38 @@ func (c *crasher) batch(m *model) stored {
 	if err != nil {
 		c.fatalf("build: %v", err)
 	}
-	last := record.Set{Batch: batch}.Assign(m.end, c.epoch, record.NoTimestamp)
-	return stored{m.end, last, maxTime, c.epoch, batch}
+	return c.place(m, before, batch, maxTime)
 }
 
+// place puts a batch behind the log's end and the batches that come before it.
+func (c *crasher) place(m *model, before []stored, batch record.Batch, maxTime int64) stored {
+	base := m.end
+	if n := len(before); n > 0 {
+		base = before[n-1].last + 1
+	}
+	last := record.Set{Batch: batch}.Assign(base, c.epoch, record.NoTimestamp)
+	return stored{base, last, maxTime, c.epoch, batch}
+}
+
+// append writes a batch as a leader does, or several at once as a follower.
 func (c *crasher) append(m *model, l *Log) {
-	s := c.batch(m)
-	c.logf("%s append %d-%d epoch %d", m.tp, s.first, s.last, s.epoch)
-	m.pending = &s
-	if !c.ok(l.Append(s.bytes, c.clock)) {
+	n := 1
+	if c.rng.IntN(5) == 0 {
+		n += c.rng.IntN(5)
+	}
+	var set []byte
+	m.pending = nil
+	for range n {
+		s := c.batch(m, m.pending)
+		set = append(set, s.bytes...)
+		m.pending = append(m.pending, s)
+	}
+	c.logf("%s append %d-%d epoch %d", m.tp, m.end, m.pending[n-1].last, c.epoch)
+	if !c.ok(l.Append(set, c.clock)) {
 		return
 	}
-	meta, _ := record.ParseMeta(s.bytes)
-	l.Producers().Update(producer.FromMeta(&meta))
-	m.batches, m.end, m.pending = append(m.batches, s), s.last+1, nil
+	tell(c.t, l.Producers(), set)
+	m.batches, m.end, m.pending = append(m.batches, m.pending...), m.pending[n-1].last+1, nil
 }
 
 // step does one random thing.
@@ -256,6 +279,9 @@ func (c *crasher) restart() {
 		c.dropIndex()
 	}
 	c.left = 1 << 30
+	if c.rng.IntN(3) == 0 {
+		c.loseTxns()
+	}
 	c.open()
 	if !c.dir.Clean() || c.dir.LastBrokerEpoch() != 7 {
 		c.fatalf("clean stop not recognised")
@@ -296,6 +322,9 @@ func (c *crasher) crash() {
 	if c.rng.IntN(3) == 0 {
 		c.dropIndex()
 	}
+	if c.rng.IntN(3) == 0 {
+		c.loseTxns()
+	}
 	c.open()
 	for tp, m := range c.models {
 		l := c.logs[tp]
@@ -307,7 +336,7 @@ func (c *crasher) crash() {
 			continue
 		}
 		if m.pending != nil {
-			m.batches, m.pending = append(m.batches, *m.pending), nil
+			m.batches, m.pending = append(m.batches, m.pending...), nil
 		}
 		if l.End() < m.durable {
 			c.fatalf("%s ends at %d, %d was durable", tp, l.End(), m.durable)
@@ -339,8 +368,7 @@ func (c *crasher) verify(m *model) {
 	want := &producer.State{}
 	for i := range m.batches {
 		s := &m.batches[i]
-		meta, _ := record.ParseMeta(s.bytes)
-		want.Update(producer.FromMeta(&meta))
+		tell(c.t, want, s.bytes)
 		if s.last < l.Start() {
 			continue
 		}
@@ -365,7 +393,7 @@ func (c *crasher) verify(m *model) {
 	}
 	for _, s := range m.batches {
 		meta, _ := record.ParseMeta(s.bytes)
-		if meta.ProducerID < 0 || s.first < max(l.Start(), m.start) {
+		if meta.ProducerID < 0 || meta.Control() || s.first < max(l.Start(), m.start) {
 			continue
 		}
 		for _, w := range want.Producers() {
@@ -376,6 +404,7 @@ func (c *crasher) verify(m *model) {
 		}
 	}
 	c.verifyTime(m, l)
+	c.verifyCommitted(m, l)
 }
 
 func (c *crasher) verifyBatch(m *model, l *Log, s *stored) {
@@ -487,7 +516,7 @@ func TestFaults(t *testing.T) {
 		})
 		failed := 0
 		for range 60 {
-			s := c.batch(m)
+			s := c.batch(m, nil)
 			if err := l.Append(s.bytes, c.clock); err != nil {
 				if !errors.Is(err, ErrStorage) || !errors.Is(err, syscall.ENOSPC) {
 					t.Fatalf("full disk yields %v", err)
@@ -496,8 +525,7 @@ func TestFaults(t *testing.T) {
 				continue
 			}
 			m.batches, m.end = append(m.batches, s), s.last+1
-			meta, _ := record.ParseMeta(s.bytes)
-			l.Producers().Update(producer.FromMeta(&meta))
+			tell(t, l.Producers(), s.bytes)
 		}
 		c.mem.SetFault(nil)
 		if failed == 0 {
@@ -506,6 +534,12 @@ func TestFaults(t *testing.T) {
 		c.verify(m)
 		if err := c.dir.Close(1); err != nil {
 			t.Fatal(err)
+		}
+		for _, s := range l.Segments() { // Apache would append behind half an entry
+			name := "/data/topic-0/" + segment.Name(s.Base, segment.TxnIndexSuffix)
+			if b, err := readFile(c.mem, name); err != nil || len(b)%34 != 0 {
+				t.Fatalf("%s: %d bytes, %v", name, len(b), err)
+			}
 		}
 		c.open()
 		c.verify(m)

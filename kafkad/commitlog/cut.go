@@ -41,6 +41,9 @@ func (l *Log) truncate(to int64) error {
 	if !ok {
 		at = v.limit(i)
 	}
+	if err := l.settleTxns(s); err != nil { // what is cut can tell nothing any more
+		return err
+	}
 	if err := l.lowerPoint(to); err != nil {
 		return err
 	}
@@ -75,7 +78,8 @@ func (l *Log) cutSegment(i int, at, to int64) error {
 	err := s.Truncate(at)
 	l.end.Store(to)
 	l.turn.Add(1)
-	if err = errors.Join(err, s.Sync(), l.dropIndexFiles(s.Base)); err != nil {
+	err = errors.Join(err, s.Sync(), s.Txns.Truncate(to), l.dropIndexFiles(s.Base))
+	if err != nil {
 		return l.fail(storage("truncate "+s.Path(), err))
 	}
 	s.dirty = false
@@ -155,15 +159,12 @@ func (l *Log) discard(s *seg) error {
 	if err := l.dir.index.DropSegment(l.key, s.Base); err != nil {
 		return err
 	}
-	if err := l.dropIndexFiles(s.Base); err != nil {
-		return err
-	}
 	to, err := s.Rename(segment.DeletedSuffix)
 	if err != nil {
 		return err
 	}
 	l.dir.discard(to, l.config.Load().FileDeleteDelayMs)
-	return nil
+	return l.dropCompanions(s)
 }
 
 // Retain removes old segments by retention.ms, retention.bytes and log start, none that reaches

@@ -3,6 +3,7 @@ package commitlog
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -18,6 +19,7 @@ func (d *Dir) openLog(tp TP, c Config, found bool, jitter int64) (*Log, error) {
 	l.config.Store(&c)
 	l.segs.Store(&[]*seg{})
 	l.epochs.Store(&[]EpochEntry{})
+	l.lastAbort.Store(-1)
 	if !found {
 		return l, l.create()
 	}
@@ -33,6 +35,9 @@ func (d *Dir) openLog(tp TP, c Config, found bool, jitter int64) (*Log, error) {
 		segs = *l.segs.Load()
 	}
 	l.segs.Store(&segs)
+	if err := l.loadTxns(segs); err != nil {
+		return nil, err
+	}
 	if d.clean {
 		err = l.loadClean()
 	} else {
@@ -139,24 +144,36 @@ func compareInt64(a, b int64) int {
 	return 0
 }
 
-// indexSuffixes are the files of Apache's broker that belong to a segment and that we do not keep.
-var indexSuffixes = []string{".index", ".timeindex", ".txnindex"}
+// The files of Apache's broker that belong to a segment and that we do not keep.
+const (
+	offsetIndex = ".index"
+	timeIndex   = ".timeindex"
+)
 
 // sort deals with a file that is no segment.
 func (l *Log) sort(name string, bases map[int64]*seg) error {
 	path := l.fs.PathJoin(l.path, name)
-	for _, suffix := range []string{segment.DeletedSuffix, ".cleaned", ".swap", ".tmp"} {
+	for _, suffix := range []string{segment.DeletedSuffix, ".cleaned", swapSuffix, ".tmp"} {
 		if strings.HasSuffix(name, suffix) {
 			return l.fs.Remove(path)
 		}
 	}
-	for _, suffix := range indexSuffixes {
+	for _, suffix := range []string{offsetIndex, timeIndex, segment.TxnIndexSuffix} {
 		if base, ok := segment.ParseName(name, suffix); ok {
-			if s := bases[base]; s != nil {
-				s.foreign = true
-				return nil
+			s := bases[base]
+			if s == nil {
+				return l.fs.Remove(path)
 			}
-			return l.fs.Remove(path)
+			switch suffix {
+			case segment.TxnIndexSuffix:
+				s.listed = true
+			case offsetIndex:
+				s.indexed = true
+				fallthrough
+			default:
+				s.foreign = true
+			}
+			return nil
 		}
 	}
 	if offset, ok := segment.ParseName(name, segment.SnapshotSuffix); ok {
@@ -202,10 +219,13 @@ func (l *Log) readTopicID(path string) error {
 	return nil
 }
 
+// swapSuffix is of cleaned files that are to replace others.
+const swapSuffix = ".swap"
+
 // finishSwap completes a replacement of segments by cleaned ones that Apache's log cleaner had
 // begun: once a .swap exists without any older .cleaned, the sources it covers go.
 func (l *Log) finishSwap(names []string) ([]string, error) {
-	const swap = segment.LogSuffix + ".swap"
+	const swap = segment.LogSuffix + swapSuffix
 	cleaned := int64(1) << 62
 	var swaps []int64
 	for _, name := range names {
@@ -223,15 +243,16 @@ func (l *Log) finishSwap(names []string) ([]string, error) {
 		if base >= cleaned {
 			continue // removed with the other leftovers
 		}
-		if err := l.promote(base, swap, names); err != nil {
+		if err := l.promote(base, names); err != nil {
 			return nil, err
 		}
 	}
 	return l.fs.List(l.path)
 }
 
-func (l *Log) promote(base int64, suffix string, names []string) error {
-	path := l.fs.PathJoin(l.path, segment.Name(base, suffix))
+// promote lets a cleaned segment and its index files take the place of its sources.
+func (l *Log) promote(base int64, names []string) error {
+	path := l.fs.PathJoin(l.path, segment.Name(base, segment.LogSuffix+swapSuffix))
 	b, err := readFile(l.fs, path)
 	if err != nil {
 		return err
@@ -254,7 +275,24 @@ func (l *Log) promote(base int64, suffix string, names []string) error {
 			}
 		}
 	}
-	return l.fs.Rename(path, l.fs.PathJoin(l.path, segment.Name(base, segment.LogSuffix)))
+	// Those of the source with the same base.
+	old := l.fs.PathJoin(l.path, segment.Name(base, segment.TxnIndexSuffix))
+	if err := l.fs.Remove(old); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := l.dropIndexFiles(base); err != nil {
+		return err
+	}
+	// The .index comes last, because with it the others count as complete.
+	for _, s := range []string{segment.LogSuffix, segment.TxnIndexSuffix, timeIndex, offsetIndex} {
+		to := segment.Name(base, s)
+		if from := to + swapSuffix; slices.Contains(names, from) {
+			if err := l.fs.Rename(l.fs.PathJoin(l.path, from), l.fs.PathJoin(l.path, to)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // loadClean takes the files as they are. The end of the last segment comes from its summary, or
@@ -271,6 +309,8 @@ func (l *Log) loadClean() error {
 			return err
 		}
 	}
+	s.redoTxns = s.redoTxns || !s.settled.Load() && (!ok || sum.Aborted != s.Txns.Len())
+	s.settled.Store(!s.redoTxns)
 	if !ok {
 		end, err := l.rebuild(s)
 		if isCorrupt(err) {
@@ -305,6 +345,9 @@ func (l *Log) settle(start, mark int64) error {
 	}
 	l.point.Store(l.Flushed())
 	if err := l.loadProducers(l.dir.clean); err != nil {
+		return err
+	}
+	if err := l.redoTxns(); err != nil {
 		return err
 	}
 	return l.tidySnapshots()

@@ -49,6 +49,9 @@ type Log struct {
 	entriesDirty atomic.Bool  // the directory has files whose names are not durable
 	nameDirty    atomic.Bool  // the directory's own name may not be durable
 
+	lastAbort atomic.Int64 // no abort marker is above; -1 none at all
+	unsettled atomic.Int32 // segments whose list of aborted transactions may be incomplete
+
 	rebuilding sync.Mutex // one rebuild of a sealed segment's index at a time
 	closed     atomic.Bool
 	failed     atomic.Pointer[error] // after a failed sync nothing may be promised any more
@@ -68,6 +71,10 @@ type seg struct {
 	sinceEntry int64 // bytes since the last index entry
 	createdMs  int64
 	foreign    bool        // index files of an Apache broker lie beside it
+	indexed    bool        // its .index does
+	listed     bool        // its .txnindex does, as the log is opened
+	redoTxns   bool        // the list of aborted transactions is to be made anew
+	settled    atomic.Bool // the list of aborted transactions is complete
 	dirty      bool        // a failed write may have left bytes behind the end
 	partial    atomic.Bool // the database lost entries: absence of one proves nothing
 
@@ -169,15 +176,22 @@ func (l *Log) usable() error {
 // Append writes whole batches, offsets and leader epoch already in their headers, at the end of the
 // log: one pwrite of b, which is neither kept nor copied. It rolls the segment first when size,
 // time or offset range ask for it, keeps the epoch cache and index, and moves End. The first offset
-// must be >= End (a gap is allowed). The caller has checked CRCs and calls Producers().Update
-// itself, after Append. On error nothing was appended.
+// must be >= End (a gap is allowed). Transactions that abort markers in b end are added to the
+// segment's list. The caller has checked CRCs and tells Producers() of the batches itself, after
+// Append and before the next. On error nothing was appended.
 func (l *Log) Append(b []byte, nowMs int64) error {
 	if err := l.usable(); err != nil {
 		return err
 	}
-	last, maxTime, err := l.survey(b)
+	last, maxTime, marked, err := l.survey(b)
 	if err != nil {
 		return err
+	}
+	var aborted []segment.Aborted
+	if marked {
+		if aborted, err = l.abortsOf(b); err != nil {
+			return err
+		}
 	}
 	s := l.active()
 	roll, err := l.mustRoll(s, int64(len(b)), last, maxTime, nowMs)
@@ -201,6 +215,10 @@ func (l *Log) Append(b []byte, nowMs int64) error {
 		s.dirty = true
 		return storage("append", err)
 	}
+	if err := l.appendAborted(s, aborted); err != nil {
+		s.dirty = true
+		return storage("append to "+s.Txns.Path(), err)
+	}
 	at := s.Size()
 	for rest := b; len(rest) > 0; {
 		m, err := record.ParseMeta(rest)
@@ -221,25 +239,27 @@ func (l *Log) Append(b []byte, nowMs int64) error {
 	return nil
 }
 
-// survey checks that b is whole batches that continue the log.
-func (l *Log) survey(b []byte) (last, maxTime int64, err error) {
+// survey checks that b is whole batches that continue the log; marked says that there are markers
+// among them.
+func (l *Log) survey(b []byte) (last, maxTime int64, marked bool, err error) {
 	last, maxTime = l.End()-1, record.NoTimestamp
 	if len(b) == 0 {
-		return 0, 0, errors.New("append of no bytes")
+		return 0, 0, false, errors.New("append of no bytes")
 	}
 	for len(b) > 0 {
 		m, err := record.ParseMeta(b)
 		if err != nil {
-			return 0, 0, err
+			return 0, 0, false, err
 		}
 		if m.Size > len(b) || m.BaseOffset <= last {
-			return 0, 0, fmt.Errorf("append of a batch of %d bytes at offset %d to log %s, %d bytes "+
+			return 0, 0, false, fmt.Errorf("append of a batch of %d bytes at offset %d to log %s, %d bytes "+
 				"given, end %d", m.Size, m.BaseOffset, l.tp, len(b), last+1)
 		}
 		last, maxTime = m.LastOffset, max(maxTime, m.MaxTimestamp)
+		marked = marked || m.Control()
 		b = b[m.Size:]
 	}
-	return last, maxTime, nil
+	return last, maxTime, marked, nil
 }
 
 // note keeps the index of the active segment: the batch m lies at the position.
@@ -316,7 +336,7 @@ func (l *Log) roll(first, last int64) error {
 		return err
 	}
 	if old.Size() == 0 { // replaced, not kept empty
-		if err := l.fs.Remove(old.Path()); err != nil {
+		if err := errors.Join(l.fs.Remove(old.Path()), old.Txns.Remove()); err != nil {
 			return err
 		}
 		if err := l.begin(segs[:len(segs)-1], base); err != nil {
@@ -324,13 +344,21 @@ func (l *Log) roll(first, last int64) error {
 		}
 		return old.Release()
 	}
-	if old.dirty || l.config.Load().Preallocate {
-		if err := old.Trim(); err != nil {
-			return err
-		}
-		old.dirty = false
+	if err := l.trim(old); err != nil {
+		return err
 	}
 	return l.begin(segs, base)
+}
+
+// trim leaves nothing behind the end of the active segment's files.
+func (l *Log) trim(s *seg) error {
+	if s.dirty || l.config.Load().Preallocate {
+		if err := s.Trim(); err != nil {
+			return err
+		}
+		s.dirty = false
+	}
+	return s.Txns.Trim()
 }
 
 // begin creates a segment at the base and publishes it behind the given ones, whose last it seals.
@@ -349,7 +377,9 @@ func (l *Log) begin(before []*seg, base int64) error {
 			return errors.Join(err, file.Release())
 		}
 	}
-	segs := append(append([]*seg(nil), before...), l.newSeg(file))
+	fresh := l.newSeg(file)
+	fresh.settled.Store(true)
+	segs := append(append([]*seg(nil), before...), fresh)
 	l.turn.Add(1)
 	l.segs.Store(&segs)
 	l.end.Store(max(l.end.Load(), base))
@@ -376,7 +406,8 @@ func (l *Log) summarize(b *index.Batch, s *seg, end int64) error {
 		return err
 	}
 	sum := &index.Summary{Size: s.Size(), Modified: info.ModTime().UnixNano(), End: end,
-		MaxTimestamp: s.maxTime.Load(), FirstTime: s.firstTime}
+		MaxTimestamp: s.maxTime.Load(), FirstTime: s.firstTime,
+		Aborted: s.Txns.Len()}
 	if err := b.Put(l.key, s.Base, s.tail.Before(), s.tail.Entries()); err != nil {
 		return err
 	}
@@ -450,7 +481,7 @@ func (l *Log) syncTo(target int64) error {
 		if !s.Acquire() {
 			continue // removed meanwhile
 		}
-		if err := errors.Join(s.Sync(), s.Release()); err != nil {
+		if err := errors.Join(s.Sync(), s.Txns.Sync(), s.Release()); err != nil {
 			return l.fail(storage("sync "+s.Path(), err))
 		}
 	}
@@ -504,10 +535,8 @@ func (l *Log) finish(b *index.Batch) error {
 		return err
 	}
 	s := l.active()
-	if s.dirty || l.config.Load().Preallocate {
-		if err := s.Trim(); err != nil {
-			return err
-		}
+	if err := l.trim(s); err != nil {
+		return err
 	}
 	if err := l.summarize(b, s, l.End()); err != nil {
 		return err

@@ -19,10 +19,13 @@ import (
 // Span is a region of one segment file that holds batches: the answer to a read. It keeps the file
 // open until Release. The zero Span is empty.
 type Span struct {
-	s  *segment.Segment
-	at int64
-	n  int
+	s     *seg
+	at    int64
+	n     int
+	below int64 // above all offsets in it, unknownEnd where only a scan would tell
 }
+
+const unknownEnd = -1
 
 // view is a consistent look at the log's end.
 type view struct {
@@ -46,6 +49,14 @@ func (l *Log) view() view {
 func (v *view) segment(offset int64) int {
 	i := sort.Search(len(v.segs), func(i int) bool { return v.segs[i].Base > offset })
 	return max(i-1, 0)
+}
+
+// after is the offset after the last one that segment i can hold.
+func (v *view) after(i int) int64 {
+	if i == len(v.segs)-1 {
+		return v.end
+	}
+	return v.segs[i+1].Base
 }
 
 // limit is the number of bytes of the segment that may be read.
@@ -91,14 +102,14 @@ func (l *Log) readFrom(v *view, offset int64, maxBytes int, upTo int64,
 		if !s.Acquire() {
 			return Span{}, true, nil
 		}
-		at, n, err := l.region(v, i, offset, maxBytes, upTo, minOne)
-		if err == nil && n > 0 {
-			return Span{s.Segment, at, int(n)}, false, nil
+		span, err := l.region(v, i, offset, maxBytes, upTo, minOne)
+		if err == nil && span.n > 0 {
+			return span, false, nil
 		}
 		if err := errors.Join(err, s.Release()); err != nil {
 			return Span{}, false, l.readError(s, err)
 		}
-		if n < 0 { // the batch reaches above upTo
+		if span.n < 0 { // the batch reaches above upTo
 			return Span{}, false, nil
 		}
 		// nothing at or above the offset here: compaction left a gap before the next segment
@@ -117,48 +128,53 @@ func (l *Log) readError(s *seg, err error) error {
 // region finds where to read in segment i: n is 0 if it has nothing at or above the offset, -1 if
 // what it has is not below upTo.
 func (l *Log) region(v *view, i int, offset int64, maxBytes int, upTo int64,
-	minOne bool) (at, n int64, err error) {
+	minOne bool) (Span, error) {
 	s, limit := v.segs[i], v.limit(i)
 	at, m, edge, ok, err := l.locate(s, offset, int64(maxBytes), limit)
 	if err != nil || !ok {
-		return 0, 0, err
+		return Span{}, err
 	}
+	below := v.after(i)
 	switch {
-	case i == len(v.segs)-1 && upTo >= v.end, i < len(v.segs)-1 && upTo >= v.segs[i+1].Base:
+	case upTo >= below:
 	case m.LastOffset >= upTo:
-		return 0, -1, nil
+		return Span{n: -1}, nil
 	default:
+		below = upTo
 		stop, _, _, found, err := l.locate(s, upTo, 0, limit)
 		if err != nil {
-			return 0, 0, err
+			return Span{}, err
 		}
 		if found {
 			limit = stop
 		}
 	}
 	room, first := limit-at, int64(m.Size)
-	if room <= int64(maxBytes) {
-		return at, room, nil
+	switch {
+	case room <= int64(maxBytes):
+		return Span{s, at, int(room), below}, nil
+	case int64(maxBytes) <= first && minOne:
+		return Span{s, at, int(first), m.LastOffset + 1}, nil
+	case int64(maxBytes) <= first:
+		return Span{s, at, maxBytes, m.LastOffset + 1}, nil
 	}
-	if int64(maxBytes) <= first {
-		if minOne {
-			return at, first, nil
-		}
-		return at, int64(maxBytes), nil
+	if e := s.tail.Edge(at + int64(maxBytes)); e.Position > edge.Position {
+		edge = e
 	}
-	if edge = max(edge, s.tail.Edge(at+int64(maxBytes))); edge >= at+first {
-		return at, edge - at, nil
+	if edge.Position >= at+first {
+		// The entry names the last offset of the batch that no longer belongs to the region.
+		return Span{s, at, int(edge.Position - at), min(below, max(edge.Offset, m.LastOffset+1))}, nil
 	}
-	return at, int64(maxBytes), nil
+	return Span{s, at, maxBytes, unknownEnd}, nil
 }
 
 // locate finds the first batch of the segment whose last offset is at or above the given one. edge
-// is the start of a batch at most room bytes behind it, 0 if the index knows none.
-func (l *Log) locate(s *seg, offset, room, limit int64) (at int64, m record.Meta, edge int64,
+// is the entry of a batch at most room bytes behind it, zero if the index knows none.
+func (l *Log) locate(s *seg, offset, room, limit int64) (at int64, m record.Meta, edge index.Entry,
 	ok bool, err error) {
 	e, edge, ok, err := l.floor(s, offset, room)
 	if err != nil {
-		return 0, m, 0, false, err
+		return 0, m, edge, false, err
 	}
 	if !ok || e.Position >= limit { // nothing, or beyond what may be seen
 		at, m, ok, err = s.Find(0, limit, offset)
@@ -172,14 +188,14 @@ func (l *Log) locate(s *seg, offset, room, limit int64) (at int64, m record.Meta
 		}
 		return at, m, edge, ok, err
 	case err != nil && !isCorrupt(err):
-		return 0, m, 0, false, err
+		return 0, m, edge, false, err
 	}
 	// The entry is not about these bytes: another writer was here. Do without the index.
 	if err := l.reindex(s); err != nil {
-		return 0, m, 0, false, err
+		return 0, m, edge, false, err
 	}
 	at, m, ok, err = s.Find(0, limit, offset)
-	return at, m, 0, ok, err
+	return at, m, index.Entry{}, ok, err
 }
 
 func isCorrupt(err error) bool {
@@ -187,25 +203,28 @@ func isCorrupt(err error) bool {
 	return errors.As(err, &corrupt)
 }
 
-// floor returns the last index entry at or before the offset, and the position of the last entry at
-// most room bytes behind that, 0 if none.
-func (l *Log) floor(s *seg, offset, room int64) (e index.Entry, edge int64, ok bool, err error) {
+// floor returns the last index entry at or before the offset, and as edge the last entry at most
+// room bytes behind that, zero if none.
+func (l *Log) floor(s *seg, offset, room int64) (e, edge index.Entry, ok bool, err error) {
 	if e, edge, ok = s.tail.Locate(offset, room); ok {
 		return e, edge, true, nil
 	}
 	if offset > s.Base && s.Size() > l.config.Load().IndexIntervalBytes {
 		if err := l.ensure(s); err != nil {
-			return e, 0, false, err
+			return e, edge, false, err
 		}
 		e, edge, ok, err = l.dir.index.Locate(l.key, s.Base, offset, room)
 		if errors.Is(err, index.ErrDamaged) {
-			return index.Entry{}, 0, false, l.reindex(s)
+			return index.Entry{}, index.Entry{}, false, l.reindex(s)
 		}
 		if err != nil {
-			return e, 0, false, err
+			return e, edge, false, err
 		}
 	}
-	return e, max(edge, s.tail.Edge(e.Position+room)), ok, nil
+	if late := s.tail.Edge(e.Position + room); late.Position > edge.Position {
+		edge = late
+	}
+	return e, edge, ok, nil
 }
 
 // Len is the number of bytes.

@@ -137,9 +137,11 @@ func (l *Log) recoverSegment(s *seg, point, after int64) (end int64, bad, err er
 		return 0, nil, err
 	}
 	end = max(after+1, s.Base)
+	marked := from > 0 || s.Txns.Len() > 0 || s.redoTxns // or may be
 	stop, bad, err := s.Check(from, s.Size(), after,
 		func(at int64, _ []byte, m *record.Meta) error {
 			end = m.LastOffset + 1
+			marked = marked || m.Control()
 			if m.LeaderEpoch > l.LatestEpoch() {
 				l.AssignEpoch(m.LeaderEpoch, m.BaseOffset)
 			}
@@ -153,15 +155,22 @@ func (l *Log) recoverSegment(s *seg, point, after int64) (end int64, bad, err er
 	if err != nil {
 		return 0, nil, err
 	}
+	s.redoTxns = marked
+	s.settled.Store(!marked)
+	// What a crash left of Apache's index files proves nothing, but after our clean stop it would not
+	// be checked.
+	err = l.dropIndexFiles(s.Base)
+	s.foreign = false
 	if stop < s.Size() {
-		err = errors.Join(s.Truncate(stop), s.Sync(), l.dropIndexFiles(s.Base))
+		err = errors.Join(err, s.Truncate(stop), s.Sync())
 	}
 	return end, bad, err
 }
 
-// dropIndexFiles removes the index files of Apache's broker that no longer fit a segment.
+// dropIndexFiles removes the index files of Apache's broker that no longer fit a segment. Without
+// .index it makes all of them anew.
 func (l *Log) dropIndexFiles(base int64) error {
-	for _, suffix := range indexSuffixes {
+	for _, suffix := range []string{offsetIndex, timeIndex} {
 		err := l.fs.Remove(l.fs.PathJoin(l.path, segment.Name(base, suffix)))
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
@@ -206,11 +215,16 @@ func (l *Log) unlink(s *seg) error {
 	if err := l.dir.index.DropSegment(l.key, s.Base); err != nil {
 		return err
 	}
-	if err := l.dropIndexFiles(s.Base); err != nil {
-		return err
-	}
 	if err := l.fs.Remove(s.Path()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	return nil
+	return l.dropCompanions(s)
+}
+
+// dropCompanions removes the files beside a segment that is gone, after it: a start removes what it
+// finds without segment, but could not tell what is missing beside one.
+func (l *Log) dropCompanions(s *seg) error {
+	err := errors.Join(l.dropIndexFiles(s.Base), s.Txns.Remove())
+	l.settled(s)
+	return err
 }

@@ -79,15 +79,25 @@ func (l *Log) ensure(s *seg) error {
 	if err != nil {
 		return err
 	}
-	if ok {
-		s.summary.Store(&sum)
-		return nil
+	if !ok {
+		return l.rebuildSealed(s)
 	}
-	return l.rebuildSealed(s)
+	if !s.settled.Load() {
+		if sum.Aborted == s.Txns.Len() {
+			l.settled(s)
+		} else if err := l.resettle(s); err != nil {
+			return err
+		}
+	}
+	s.summary.Store(&sum)
+	return nil
 }
 
 func (l *Log) rebuildSealed(s *seg) error {
 	end, err := l.rebuild(s)
+	if err == nil && !s.settled.Load() {
+		err = l.resettle(s)
+	}
 	if err != nil {
 		return err
 	}

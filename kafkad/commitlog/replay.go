@@ -49,15 +49,16 @@ func (l *Log) loadProducers(clean bool) error {
 		// Upstream too does not read a whole log that a clean stop left without snapshots.
 		from = max(from, l.ActiveBase())
 	}
-	if err := l.replay(from); err != nil {
+	if err := l.replay(from, found || !clean); err != nil {
 		return err
 	}
 	l.producers.SetEnd(l.End())
 	return nil
 }
 
-// replay feeds the batches from an offset on to the producer state.
-func (l *Log) replay(from int64) error {
+// replay feeds the batches from an offset on to the producer state. If that knows what was open
+// there, it makes the lists of aborted transactions of whole segments that need it on the way.
+func (l *Log) replay(from int64, known bool) error {
 	v := l.view()
 	for i := v.segment(from); i < len(v.segs) && from < v.end; i++ {
 		s, limit := v.segs[i], v.limit(i)
@@ -68,37 +69,54 @@ func (l *Log) replay(from int64) error {
 		if !ok {
 			continue
 		}
-		var bad error
-		err = s.Scan(at, limit, func(at int64, m *record.Meta) bool {
-			if m.BaseOffset >= from && m.ProducerID >= 0 {
-				bad = l.replayBatch(s, at, m)
+		var aborted []segment.Aborted
+		err = l.replaySegment(s, at, limit, from, &l.producers, func(c producer.Completed) {
+			if c.Aborted {
+				aborted = append(aborted, abortedEntry(c))
 			}
-			return bad == nil
 		})
-		if err := errors.Join(err, bad); err != nil {
+		if err == nil && known && s.redoTxns && from <= s.Base {
+			err = l.replaceTxns(s, aborted)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (l *Log) replayBatch(s *seg, at int64, m *record.Meta) error {
+// replaySegment feeds the batches of one segment, from a position and an offset on, to a producer
+// state, and ended with the transactions that end there.
+func (l *Log) replaySegment(s *seg, at, limit, from int64, st *producer.State,
+	ended func(producer.Completed)) error {
+	var bad error
+	err := s.Scan(at, limit, func(at int64, m *record.Meta) bool {
+		if m.BaseOffset >= from && m.ProducerID >= 0 {
+			bad = replayBatch(s, at, m, st, ended)
+		}
+		return bad == nil
+	})
+	return errors.Join(err, bad)
+}
+
+func replayBatch(s *seg, at int64, m *record.Meta, st *producer.State,
+	ended func(producer.Completed)) error {
 	if !m.Control() {
-		l.producers.Update(producer.FromMeta(m))
+		st.Update(producer.FromMeta(m))
 		return nil
 	}
 	b := make([]byte, m.Size)
 	if err := s.ReadAt(b, at); err != nil {
 		return err
 	}
-	kind, coordinatorEpoch, err := record.Batch(b).Marker()
+	marker, ok, err := producer.ReadMarker(b, m)
 	if err != nil {
 		return &segment.CorruptError{Path: s.Path(), Position: at, Err: err}
 	}
-	if kind == record.Abort || kind == record.Commit {
-		l.producers.UpdateMarker(producer.Marker{ProducerID: m.ProducerID, Epoch: m.Epoch,
-			CoordinatorEpoch: coordinatorEpoch, Offset: m.LastOffset, Timestamp: m.MaxTimestamp,
-			Aborted: kind == record.Abort})
+	if ok {
+		if done, ok := st.UpdateMarker(marker); ok {
+			ended(done)
+		}
 	}
 	return nil
 }

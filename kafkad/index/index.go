@@ -379,35 +379,34 @@ func (d *DB) Last(l Log, base int64) (Entry, bool, error) {
 	return d.FindOffset(l, base, 1<<62)
 }
 
-// Locate returns the last entry of the segment whose offset is <= the given one, and the position
-// of the last entry that is at most room bytes behind it (its own if there is none). It does not
+// Locate returns the last entry of the segment whose offset is <= the given one, and as edge the
+// last entry that is at most room bytes behind it (itself if there is none). It does not
 // materialise the chunks it looks at.
-func (d *DB) Locate(l Log, base, offset, room int64) (e Entry, edge int64, ok bool, err error) {
+func (d *DB) Locate(l Log, base, offset, room int64) (e, edge Entry, ok bool, err error) {
 	it, err := d.iter(l, base, kindChunk)
 	if err != nil {
-		return e, 0, false, err
+		return e, edge, false, err
 	}
 	defer func() { err = d.finish(it, err) }()
 	first := true
 	for valid := it.SeekLT(l.chunk(base, offset+1)); valid; valid = it.Next() {
 		v, err := it.ValueAndErr()
 		if err != nil {
-			return e, 0, false, err
+			return e, edge, false, err
 		}
 		more, good := walkChunk(v, base, func(x Entry) bool {
 			if first && x.Offset <= offset {
-				e, ok = x, true
-				edge = x.Position
+				e, edge, ok = x, x, true
 				return true
 			}
 			if !ok || x.Position > e.Position+room {
 				return false
 			}
-			edge = x.Position
+			edge = x
 			return true
 		})
 		if !good {
-			return e, 0, false, ErrDamaged
+			return e, edge, false, ErrDamaged
 		}
 		first = false
 		if !more {

@@ -73,8 +73,8 @@ func TestLookups(t *testing.T) {
 		if err != nil || ok != found || got != want {
 			t.Fatalf("%d: %v %v, want %v %v, %v", offset, got, ok, want, found, err)
 		}
-		if last, ok := FloorPosition(all, want.Position+5500); found && (!ok || edge != last.Position) {
-			t.Fatalf("%d: edge %d, want %v", offset, edge, last)
+		if last, ok := FloorPosition(all, want.Position+5500); found && (!ok || edge != last) {
+			t.Fatalf("%d: edge %v, want %v", offset, edge, last)
 		}
 	}
 	for ts := int64(-2); ts < all[len(all)-1].MaxTimestamp+3; ts++ {
@@ -145,7 +145,8 @@ func TestSummary(t *testing.T) {
 	mem := newMem(t)
 	d := openIndex(t, mem)
 	l := LogOf("t", 0)
-	want := Summary{Size: 1, Modified: 2, End: 3, MaxTimestamp: -1, FirstTime: -1 << 63}
+	want := Summary{Size: 1, Modified: 2, End: 3, MaxTimestamp: -1, FirstTime: -1 << 63,
+		Aborted: 9}
 	b := d.NewBatch()
 	if err := b.PutSummary(l, 7, want); err != nil {
 		t.Fatal(err)
@@ -241,8 +242,8 @@ func TestTail(t *testing.T) {
 			t.Fatal(offset, ok)
 		}
 		if last, _ := FloorPosition(all, want.Position+4200); ok && (got != want ||
-			edge != last.Position) {
-			t.Fatalf("%d: %v, edge %d; want %v, edge %v", offset, got, edge, want, last)
+			edge != last) {
+			t.Fatalf("%d: %v, edge %v; want %v, edge %v", offset, got, edge, want, last)
 		}
 	}
 	if _, ok := tail.FindTime(301); ok {

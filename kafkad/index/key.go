@@ -135,6 +135,9 @@ func walkChunk(b []byte, base int64, fn func(Entry) bool) (more, ok bool) {
 	return true, len(d.b) == 0
 }
 
+// summaryFormat 1 had no Aborted.
+const summaryFormat = 2
+
 // Summary closes the index of a segment: it covers the first Size bytes, whose last record is
 // before End. It is written at roll and clean close.
 type Summary struct {
@@ -143,22 +146,24 @@ type Summary struct {
 	End          int64
 	MaxTimestamp int64
 	FirstTime    int64 // highest timestamp of the first batch, for rolling by time
+	Aborted      int64 // entries of the .txnindex
 }
 
 func (s *Summary) encode(dst []byte) []byte {
-	dst = append(dst, chunkFormat)
-	for _, v := range []int64{s.Size, s.Modified, s.End, s.MaxTimestamp, s.FirstTime} {
+	dst = append(dst, summaryFormat)
+	for _, v := range []int64{s.Size, s.Modified, s.End, s.MaxTimestamp, s.FirstTime, s.Aborted} {
 		dst = binary.AppendVarint(dst, v)
 	}
 	return dst
 }
 
 func (s *Summary) decode(b []byte) bool {
-	if len(b) < 1 || b[0] != chunkFormat {
+	if len(b) < 1 || b[0] != summaryFormat {
 		return false
 	}
 	d := decoder{b: b[1:]}
-	for _, v := range []*int64{&s.Size, &s.Modified, &s.End, &s.MaxTimestamp, &s.FirstTime} {
+	for _, v := range []*int64{&s.Size, &s.Modified, &s.End, &s.MaxTimestamp, &s.FirstTime,
+		&s.Aborted} {
 		*v = d.varint()
 	}
 	return !d.bad && len(d.b) == 0

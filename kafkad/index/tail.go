@@ -69,37 +69,37 @@ func (t *Tail) Clear() {
 func (t *Tail) Reset(before int64) { t.cur.Store(&tail{before: before}) }
 
 // Locate does what DB.Locate does, in memory; ok is false if the entry is not there. edge is right
-// as far as entries in memory go: 0 if none is at most room bytes behind the given position.
-func (t *Tail) Locate(offset, room int64) (e Entry, edge int64, ok bool) {
+// as far as entries in memory go: the zero Entry if none is at most room bytes behind e.
+func (t *Tail) Locate(offset, room int64) (e, edge Entry, ok bool) {
 	c := t.cur.Load()
 	if c == nil {
-		return e, 0, false
+		return e, edge, false
 	}
 	entries := c.entries[:c.n.Load()]
 	if e, ok = FloorOffset(entries, offset); !ok {
 		e, ok = FloorOffset(c.recent, offset)
 	}
 	if !ok {
-		return e, 0, false
+		return e, edge, false
 	}
 	return e, c.edge(entries, e.Position+room), true
 }
 
-// Edge is the position of the last entry in memory at or before the given one, 0 if none.
-func (t *Tail) Edge(position int64) int64 {
+// Edge is the last entry in memory at or before the position, the zero Entry if none.
+func (t *Tail) Edge(position int64) Entry {
 	c := t.cur.Load()
 	if c == nil {
-		return 0
+		return Entry{}
 	}
 	return c.edge(c.entries[:c.n.Load()], position)
 }
 
-func (c *tail) edge(entries []Entry, position int64) int64 {
+func (c *tail) edge(entries []Entry, position int64) Entry {
 	if e, ok := FloorPosition(entries, position); ok {
-		return e.Position
+		return e
 	}
 	e, _ := FloorPosition(c.recent, position)
-	return e.Position
+	return e
 }
 
 // FindTime does what DB.FindTime does, among the entries that are not in the database.

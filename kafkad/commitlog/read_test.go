@@ -1,0 +1,256 @@
+package commitlog
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"zkafka/kafkad/disk"
+	"zkafka/kafkad/record"
+)
+
+func TestReadLimits(t *testing.T) {
+	d := mustOpen(t, disk.NewMem(), "/data")
+	c := DefaultConfig()
+	c.IndexIntervalBytes = 0
+	l := mustLog(t, d, TP{"t", 0}, c)
+	var all []byte
+	size := 0
+	for i := range int64(50) {
+		b := put(t, l, 0, record.None, i, i)
+		all, size = append(all, b...), len(b)
+	}
+	for _, c := range []struct {
+		offset   int64
+		maxBytes int
+		upTo     int64
+		minOne   bool
+		from, to int // in batches; to -1: bytes as given
+	}{
+		{0, 1 << 20, 100, true, 0, 50},
+		{1, 1 << 20, 100, true, 0, 50}, // whole batches that start before the offset
+		{98, 1 << 20, 100, true, 49, 50},
+		{100, 1 << 20, 100, true, 0, 0},
+		{10, 1 << 20, 20, true, 5, 10},
+		{10, 1 << 20, 11, true, 0, 0}, // the batch reaches above
+		{30, 1 << 20, 20, true, 0, 0},
+		{10, 1, 100, true, 5, 6},
+		{10, 1, 100, false, 5, -1},
+		{10, 0, 100, false, 0, 0},
+		{10, 10*size + 5, 100, true, 5, 15}, // cut at a batch
+		{10, size + size/2, 100, true, 5, 6},
+	} {
+		want := all[c.from*size : max(c.to, 0)*size*boolInt(c.to >= 0)+
+			(c.from*size+c.maxBytes)*boolInt(c.to < 0)]
+		if got := readAll(t, l, c.offset, c.maxBytes, c.upTo, c.minOne); !bytes.Equal(got, want) {
+			t.Errorf("%+v: %d bytes instead of %d", c, len(got), len(want))
+		}
+	}
+	for _, offset := range []int64{-1, 101} {
+		if _, err := l.Read(offset, 1, 100, true); !errors.Is(err, ErrOutOfRange) {
+			t.Errorf("%d: %v", offset, err)
+		}
+	}
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func TestTimes(t *testing.T) {
+	for _, codec := range []record.Codec{record.None, record.Zstd} {
+		c := DefaultConfig()
+		c.SegmentBytes, c.IndexIntervalBytes = 300, 0
+		d := mustOpen(t, disk.NewMem(), "/data")
+		l := mustLog(t, d, TP{"t", 0}, c)
+		put(t, l, 3, codec, 10, 30, 20)
+		put(t, l, 3, codec, 15, 16)
+		put(t, l, 4, codec, 40, 50, 45)
+		put(t, l, 4, codec, 50, 12)
+		for _, c := range []struct {
+			ts   int64
+			want TimedOffset
+			ok   bool
+		}{
+			{0, TimedOffset{0, 10, 3}, true},
+			{11, TimedOffset{1, 30, 3}, true},
+			{31, TimedOffset{5, 40, 4}, true},
+			{46, TimedOffset{6, 50, 4}, true},
+			{51, TimedOffset{}, false},
+		} {
+			got, ok, err := l.OffsetForTime(c.ts)
+			if err != nil || ok != c.ok || got != c.want {
+				t.Errorf("%s %d: %v %v %v", codec, c.ts, got, ok, err)
+			}
+		}
+		if at, ok, err := l.MaxTimestamp(); at != (TimedOffset{6, 50, 4}) || !ok || err != nil {
+			t.Error(at, ok, err)
+		}
+		if err := l.SetStart(6); err != nil {
+			t.Fatal(err)
+		}
+		if at, _, err := l.OffsetForTime(0); at != (TimedOffset{6, 50, 4}) || err != nil {
+			t.Error("below the log start", at, err)
+		}
+	}
+}
+
+// TestReadersOutliveDeletion: a span stays readable when retention, deletion or a close come
+// between.
+func TestReadersOutliveDeletion(t *testing.T) {
+	for name, drop := range map[string]func(*Dir, *Log) error{
+		"retention": func(_ *Dir, l *Log) error {
+			c := l.Config()
+			c.RetentionBytes = 0
+			l.SetConfig(c)
+			_, err := l.Retain(0, l.End())
+			return err
+		},
+		"deletion": func(d *Dir, l *Log) error {
+			return errors.Join(l.Delete(), d.Sweep(time.Now().Add(time.Hour)))
+		},
+		"close": func(d *Dir, _ *Log) error { return d.Close(1) },
+	} {
+		d := mustOpen(t, nil, t.TempDir())
+		l := mustLog(t, d, TP{"t", 0}, DefaultConfig())
+		want := put(t, l, 0, record.None, 1)
+		span, err := l.Read(0, 1000, 1, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := drop(d, l); err != nil {
+			t.Fatal(name, err)
+		}
+		if got, err := span.AppendTo(nil); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+		f, _, _ := span.Region()
+		span.Release()
+		if _, err := f.ReadAt(make([]byte, 1), 0); !errors.Is(err, os.ErrClosed) {
+			t.Errorf("%s: file stays open: %v", name, err)
+		}
+		if name != "retention" {
+			if _, err := l.Read(0, 1, 1, true); !errors.Is(err, ErrClosed) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+func TestSendfile(t *testing.T) {
+	d := mustOpen(t, nil, t.TempDir())
+	l := mustLog(t, d, TP{"t", 0}, DefaultConfig())
+	var want []byte
+	for range 200 {
+		want = append(want, put(t, l, 0, record.None, make([]int64, 1000)...)...)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	got := make(chan []byte, 1)
+	go func() {
+		c, err := ln.Accept()
+		if err != nil {
+			got <- nil
+			return
+		}
+		b, _ := io.ReadAll(c)
+		got <- b
+	}()
+	conn, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	span, err := l.Read(0, math.MaxInt, l.End(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := span.WriteTo(conn)
+	span.Release()
+	if err != nil || n != int64(len(want)) {
+		t.Fatal(n, err)
+	}
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if b := <-got; !bytes.Equal(b, want) {
+		t.Fatalf("%d bytes of %d arrived", len(b), len(want))
+	}
+}
+
+func TestConcurrentReadersAndFlushers(t *testing.T) {
+	c := DefaultConfig()
+	c.SegmentBytes, c.IndexIntervalBytes, c.RetentionBytes = 20000, 100, 100000
+	d := mustOpen(t, nil, t.TempDir())
+	l := mustLog(t, d, TP{"t", 0}, c)
+	stop := make(chan struct{})
+	failed := make(chan error, 8)
+	work := func(f func() error) {
+		for {
+			select {
+			case <-stop:
+				failed <- nil
+				return
+			default:
+			}
+			if err := f(); err != nil {
+				failed <- err
+				return
+			}
+		}
+	}
+	read := func() error {
+		start, end := l.Start(), l.End()
+		offset := start + (end-start)/2
+		span, err := l.Read(offset, 3000, end, true)
+		if errors.Is(err, ErrOutOfRange) && l.Start() > offset {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		defer span.Release()
+		b, err := span.AppendTo(nil)
+		if err != nil || len(b) == 0 {
+			return err
+		}
+		m, err := record.Verify(b[:record.EntrySize(b)])
+		if err == nil && (m.BaseOffset > offset || m.LastOffset < offset) {
+			err = errors.New("wrong batch")
+		}
+		return err
+	}
+	go work(read)
+	go work(read)
+	go work(l.Flush)
+	go work(d.Checkpoint)
+	go work(func() error { return d.Sweep(time.Now().Add(time.Hour)) })
+	go work(func() error { _, _, err := l.OffsetForTime(1 << 40); return err })
+	for i := range int64(3000) {
+		put(t, l, int32(i/500), record.None, i, i)
+		if i%100 == 0 {
+			if _, err := l.Retain(0, l.End()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	close(stop)
+	for range 6 {
+		if err := <-failed; err != nil {
+			t.Error(err)
+		}
+	}
+	if err := l.Flush(); err != nil || l.Flushed() != l.End() {
+		t.Fatal(l.Flushed(), l.End(), err)
+	}
+}
