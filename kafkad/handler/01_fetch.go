@@ -184,18 +184,36 @@ func (h *Handlers) readPart(c *Conn, s *fetchState, p *fetchPart, left int, minO
 	if p.req.Offset >= upTo || limit <= 0 && !minOne {
 		return
 	}
-	span, err := p.part.Read(p.req.Offset, max(limit, 0), upTo, minOne)
-	if err != nil {
+	if err := p.read(max(limit, 0), upTo, minOne); err != nil {
 		p.res = failed(p, errcode.Of(err))
 		if version <= 5 && p.res.Err == errcode.KafkaStorageError {
 			p.res.Err = errcode.NotLeaderOrFollower
 		}
 		return
 	}
-	p.span, p.res.RecordsLen = span, span.Len()
-	if version < 4 && span.Len() > 0 {
+	if version < 4 && p.res.RecordsLen > 0 {
 		h.downConvert(p, version, settings)
 	}
+}
+
+// read finds the records; if only committed ones are wanted, the aborted transactions among them
+// too.
+func (p *fetchPart) read(limit int, upTo int64, minOne bool) (err error) {
+	if p.res.Aborted == nil {
+		p.span, err = p.part.Read(p.req.Offset, limit, upTo, minOne)
+	} else {
+		p.span, p.aborted, err = p.part.ReadCommitted(p.req.Offset, limit, upTo, minOne,
+			p.aborted[:0])
+		p.listed = p.listed[:0]
+		for _, a := range p.aborted {
+			p.listed = append(p.listed, wire.AbortedTransaction(a))
+		}
+		if len(p.listed) > 0 {
+			p.res.Aborted = p.listed
+		}
+	}
+	p.res.RecordsLen = p.span.Len()
+	return err
 }
 
 // failed is the result of a partition that has nothing but an error.

@@ -52,6 +52,9 @@ type fetchPart struct {
 	res    wire.FetchResult
 	span   commitlog.Span
 	inline []byte // converted records, instead of span
+
+	aborted []commitlog.Aborted       // in span, if committed records are asked for
+	listed  []wire.AbortedTransaction // the same as the response has it
 }
 
 // session is one fetch session. Between begin and end of a request it belongs to its connection.

@@ -206,6 +206,17 @@ func (p *Partition) Read(offset int64, maxBytes int, upTo int64, minOne bool) (
 	return s, nil
 }
 
+// ReadCommitted is Read for consumers of committed records, with upTo at most the last stable
+// offset: it appends to dst the aborted transactions that have records in what it read.
+func (p *Partition) ReadCommitted(offset int64, maxBytes int, upTo int64, minOne bool,
+	dst []commitlog.Aborted) (commitlog.Span, []commitlog.Aborted, error) {
+	s, dst, err := p.log.ReadCommitted(offset, maxBytes, upTo, minOne, dst)
+	if err != nil {
+		return s, dst, p.readError(err)
+	}
+	return s, dst, nil
+}
+
 // Fault turns an error of Log's read side into an errcode.Code, and takes the log dir offline if it
 // is the disk's.
 func (p *Partition) Fault(err error) error { return p.readError(err) }
