@@ -133,7 +133,7 @@ func TestImportsFollowTheTable(t *testing.T) {
 // Tests, benchmarks and the command line tools are clients, not brokers.
 var (
 	kmsgSeers = []string{"kafkad/wire", "kafkad/peer", "kafkad/coordinator", "kafkad/handler",
-		"kafkad/manage", "kafkad/interop", "kafkad/bench", "kafkad/cmd"}
+		"kafkad/console", "kafkad/manage", "kafkad/interop", "kafkad/bench", "kafkad/cmd"}
 	pebbleSeers = []string{"kafkad/disk", "kafkad/index"}
 	clientSeers = []string{"kafkad/tool", "kafkad/console", "kafkad/manage", "kafkad/interop", "kafkad/bench",
 		"kafkad/cmd"}

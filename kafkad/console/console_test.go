@@ -50,3 +50,13 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 }
+
+// pairs reads "key=value,key=value".
+func pairs(t *testing.T, list string) map[string]string {
+	t.Helper()
+	props, err := tool.Properties("", strings.Split(list, ","))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return props
+}

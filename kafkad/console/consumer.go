@@ -16,6 +16,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"zkafka/kafkad/cluster"
 	"zkafka/kafkad/tool"
 )
 
@@ -89,8 +90,8 @@ type consoleConsumer struct {
 	env         tool.Env
 	out         *bufio.Writer
 	format      formatter
+	settings    *tool.Settings
 	opts        []kgo.Opt
-	group       string
 	autoCommit  bool
 	maxMessages int           // -1 = no end
 	timeout     time.Duration // 0 = waits for ever
@@ -134,11 +135,6 @@ func newConsoleConsumer(env tool.Env, p *tool.Parsed) (*consoleConsumer, error) 
 	if err := checkConsumer(p); err != nil {
 		return nil, err
 	}
-	fileProps, err := tool.LoadProperties(p.Value("consumer.config"))
-	if err != nil {
-		return nil, err
-	}
-	given := keyValues(p.All("consumer-property"))
 	c := &consoleConsumer{
 		env: env, out: bufio.NewWriterSize(env.Out, 1<<16), maxMessages: -1,
 		skipErrors: p.Has("skip-message-on-error"), events: p.Has("enable-systest-events"),
@@ -149,40 +145,75 @@ func newConsoleConsumer(env tool.Env, p *tool.Parsed) (*consoleConsumer, error) 
 	if n := p.Number("timeout-ms"); p.Has("timeout-ms") && n >= 0 {
 		c.timeout = time.Duration(n) * time.Millisecond
 	}
+	var err error
 	if c.format, err = consumerFormatter(p); err != nil {
 		return nil, tool.UsageError(err.Error())
 	}
-	if c.group, err = consumerGroup(p, fileProps, given); err != nil {
-		return nil, err
-	}
-	props := merged(fileProps, given)
-	c.autoCommit = c.group != ""
-	if v, ok := props["enable.auto.commit"]; ok {
-		c.autoCommit = v == "true"
-	}
-	c.opts, err = tool.ClientOptions(p.Value("bootstrap-server"), props, "console-consumer")
+	props, err := consumerProperties(p)
 	if err != nil {
 		return nil, err
 	}
-	return c, c.addOptions(p, props)
+	if c.settings, err = tool.NewSettings(env, tool.Consumer, props); err != nil {
+		return nil, err
+	}
+	c.opts = c.settings.Options()
+	return c, c.addOptions(p)
+}
+
+// consumerProperties are those given, with the options over them and the options' defaults where
+// nothing is given.
+func consumerProperties(p *tool.Parsed) (map[string]string, error) {
+	file, err := tool.Properties(p.Value("consumer.config"), nil)
+	if err != nil {
+		return nil, err
+	}
+	props, err := tool.Properties(p.Value("consumer.config"), p.All("consumer-property"))
+	if err != nil {
+		return nil, err
+	}
+	group, err := consumerGroup(p, file, props)
+	if err != nil {
+		return nil, err
+	}
+	if group == "" {
+		// Nobody will ask for the offsets of such a group again.
+		group = fmt.Sprintf("console-consumer-%d", rand.N(anonymousGroups))
+		props["enable.auto.commit"] = cmp.Or(props["enable.auto.commit"], "false")
+	}
+	props["group.id"] = group
+	props["bootstrap.servers"] = p.Value("bootstrap-server")
+	props["client.id"] = cmp.Or(props["client.id"], "console-consumer")
+	if _, set := props["isolation.level"]; p.Has("isolation-level") || !set {
+		props["isolation.level"] = p.Value("isolation-level")
+	}
+	v, set := props["auto.offset.reset"]
+	switch {
+	case p.Has("from-beginning") && set && v != "earliest":
+		return nil, tool.UpstreamError("Can't simultaneously specify --from-beginning and"+
+			" 'auto.offset.reset=%s', please remove one option", v)
+	case p.Has("from-beginning"):
+		props["auto.offset.reset"] = "earliest"
+	}
+	return props, nil
 }
 
 func consumerFormatter(p *tool.Parsed) (formatter, error) {
-	fileProps, err := tool.LoadProperties(p.Value("formatter-config"))
-	if err != nil {
-		return nil, err
-	}
+	var pairs []string
 	for _, side := range []string{"key", "value"} {
 		if v := p.Value(side + "-deserializer"); v != "" {
-			fileProps[side+".deserializer"] = v
+			pairs = append(pairs, side+".deserializer="+v)
 		}
+	}
+	props, err := tool.Properties(p.Value("formatter-config"), append(pairs, p.All("property")...))
+	if err != nil {
+		return nil, err
 	}
 	class := p.Value("formatter")
 	build, ok := formatters[class[strings.LastIndexByte(class, '.')+1:]]
 	if !ok {
 		return nil, errors.New(class)
 	}
-	return build(merged(fileProps, keyValues(p.All("property"))))
+	return build(props)
 }
 
 // consumerGroup returns the group that was named, however it was named; "" = none.
@@ -210,25 +241,18 @@ func consumerGroup(p *tool.Parsed, props ...map[string]string) (string, error) {
 	return "", nil
 }
 
-// internalTopics are left out when topics are chosen by a pattern.
-const internalTopics = "^__(consumer_offsets|transaction_state)$"
-
 // anonymousGroups is how many names there are for the groups of consumers that name none.
 const anonymousGroups = 100_000
 
-func (c *consoleConsumer) addOptions(p *tool.Parsed, props map[string]string) error {
-	reset, err := resetOffset(p, props)
-	if err != nil {
-		return err
-	}
-	c.opts = append(c.opts, kgo.ConsumeResetOffset(reset))
-	switch level := p.Value("isolation-level"); {
-	case p.Has("isolation-level") && level == "read_committed",
-		!p.Has("isolation-level") && props["isolation.level"] == "read_committed":
-		c.opts = append(c.opts, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
-	case level != "read_uncommitted":
-		return tool.UpstreamError("Invalid value %s for configuration isolation.level", level)
-	}
+// resets are the places where a group without offsets starts.
+var resets = map[string]kgo.Offset{
+	"earliest": kgo.NewOffset().AtStart(), "latest": kgo.NewOffset().AtEnd(),
+	"none": kgo.NoResetOffset(),
+}
+
+// addOptions adds what to consume, and for whom.
+func (c *consoleConsumer) addOptions(p *tool.Parsed) error {
+	c.opts = append(c.opts, kgo.ConsumeResetOffset(resets[c.settings.Text("auto.offset.reset")]))
 	if p.Has("partition") {
 		from, err := partitionOffset(p)
 		if err != nil {
@@ -246,61 +270,19 @@ func (c *consoleConsumer) addOptions(p *tool.Parsed, props map[string]string) er
 		if _, err := regexp.Compile(whole); err != nil {
 			return tool.UsageError(err.Error())
 		}
-		c.opts = append(c.opts, kgo.ConsumeRegex(), kgo.ConsumeTopics(whole),
-			kgo.ConsumeExcludeTopics(internalTopics))
-	}
-	group := c.group
-	if group == "" {
-		group = fmt.Sprintf("console-consumer-%d", rand.N(anonymousGroups))
-	}
-	c.opts = append(c.opts, kgo.ConsumerGroup(group), kgo.Balancers(kgo.RangeBalancer()))
-	return c.addGroupOptions(props)
-}
-
-func (c *consoleConsumer) addGroupOptions(props map[string]string) error {
-	if c.autoCommit {
-		c.opts = append(c.opts, kgo.AutoCommitMarks())
-		if d, ok := tool.Millis(props, "auto.commit.interval.ms"); ok && d > 0 {
-			c.opts = append(c.opts, kgo.AutoCommitInterval(d))
+		c.opts = append(c.opts, kgo.ConsumeRegex(), kgo.ConsumeTopics(whole))
+		if c.settings.Flag("exclude.internal.topics") {
+			c.opts = append(c.opts, kgo.ConsumeExcludeTopics("^"+cluster.OffsetsTopic+"$",
+				"^"+cluster.TransactionsTopic+"$"))
 		}
+	}
+	c.opts = append(c.opts, kgo.ConsumerGroup(c.settings.Text("group.id")))
+	if c.autoCommit = c.settings.Flag("enable.auto.commit"); c.autoCommit {
+		c.opts = append(c.opts, kgo.AutoCommitMarks())
 	} else {
 		c.opts = append(c.opts, kgo.DisableAutoCommit())
 	}
-	if id := props["group.instance.id"]; id != "" {
-		c.opts = append(c.opts, kgo.InstanceID(id))
-	}
-	durations := map[string]func(time.Duration) kgo.GroupOpt{
-		"session.timeout.ms":    kgo.SessionTimeout,
-		"heartbeat.interval.ms": kgo.HeartbeatInterval,
-		"max.poll.interval.ms":  kgo.RebalanceTimeout,
-	}
-	for key, opt := range durations {
-		if v, set := props[key]; set {
-			d, ok := tool.Millis(props, key)
-			if !ok || d <= 0 {
-				return tool.UpstreamError("Invalid value %s for configuration %s", v, key)
-			}
-			c.opts = append(c.opts, opt(d))
-		}
-	}
 	return nil
-}
-
-// resetOffset is where a group without offsets starts.
-func resetOffset(p *tool.Parsed, props map[string]string) (kgo.Offset, error) {
-	v, set := props["auto.offset.reset"]
-	switch {
-	case set && p.Has("from-beginning") && v != "earliest":
-		return kgo.Offset{}, tool.UpstreamError("Can't simultaneously specify --from-beginning and"+
-			" 'auto.offset.reset=%s', please remove one option", v)
-	case v == "earliest", p.Has("from-beginning"):
-		return kgo.NewOffset().AtStart(), nil
-	case v == "none":
-		return kgo.NoResetOffset(), nil
-	case !set, v == "latest":
-		return kgo.NewOffset().AtEnd(), nil
-	}
-	return kgo.Offset{}, tool.UpstreamError("Invalid value %s for configuration auto.offset.reset", v)
 }
 
 func partitionOffset(p *tool.Parsed) (kgo.Offset, error) {
@@ -351,7 +333,7 @@ func (c *consoleConsumer) consume(ctx context.Context, cl *kgo.Client) int {
 		if c.timeout > 0 {
 			pollCtx, cancel = context.WithTimeout(ctx, c.timeout)
 		}
-		fetches := cl.PollFetches(pollCtx)
+		fetches := cl.PollRecords(pollCtx, c.settings.Number("max.poll.records"))
 		expired := pollCtx.Err() != nil && ctx.Err() == nil
 		cancel()
 		if ctx.Err() != nil || fetches.IsClientClosed() {

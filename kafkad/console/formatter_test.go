@@ -3,7 +3,6 @@ package console
 import (
 	"bufio"
 	"bytes"
-	"strings"
 	"testing"
 	"time"
 
@@ -35,7 +34,7 @@ func TestFormatter(t *testing.T) {
 		{"print.key=true,key.deserializer=org.apache.kafka.common.serialization.LongDeserializer," +
 			"null.literal=NIL", &long, "256\tNIL\n"},
 	} {
-		f, err := newDefaultFormatter(keyValues(strings.Split(c.props, ",")))
+		f, err := newDefaultFormatter(pairs(t, c.props))
 		if err != nil {
 			t.Fatal(err)
 		}

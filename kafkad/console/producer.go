@@ -11,10 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -53,8 +50,8 @@ var producerOptions = []tool.Option{
 		"Size in bytes of a batch.").WithDefault("16384"),
 	tool.Text("line-reader", "reader_class", "The class name of the class to use for reading lines"+
 		" from standard in. Only the default is there: each line is a message."),
-	tool.Number("socket-buffer-size", "Integer: size", "Accepted for"+
-		" compatibility.").WithDefault("102400"),
+	tool.Number("socket-buffer-size", "Integer: size", "Size in bytes of the buffer with which the"+
+		" system sends.").WithDefault("102400"),
 	tool.Text("property", "prop", "A mechanism to pass properties in the form key=value to the"+
 		" message reader:\n parse.key=false\n parse.headers=false\n ignore.error=false\n"+
 		" key.separator=\\t\n headers.delimiter=\\t\n headers.separator=,\n headers.key.separator=:\n"+
@@ -62,7 +59,7 @@ var producerOptions = []tool.Option{
 	tool.Text("reader-config", "config file", "Config properties file for the message reader."+
 		" --property takes precedence over this config."),
 	tool.Text("producer-property", "producer_prop", "A mechanism to pass user-defined properties in"+
-		" the form key=value to the producer."),
+		" the form key=value to the producer. Options that stand for a property take precedence."),
 	tool.Text("producer.config", "config file", "Producer config properties file."+
 		" --producer-property takes precedence over this config."),
 }
@@ -95,127 +92,76 @@ func Producer() *tool.Tool {
 
 // produce sends the lines of standard input until it ends or the user interrupts.
 func produce(ctx context.Context, env tool.Env, p *tool.Parsed) error {
-	fileProps, err := tool.LoadProperties(p.Value("reader-config"))
+	props, err := tool.Properties(p.Value("reader-config"), p.All("property"))
 	if err != nil {
 		return err
 	}
-	reader, err := newLineReader(merged(fileProps, keyValues(p.All("property"))))
+	reader, err := newLineReader(props)
 	if err != nil {
 		return err
 	}
-	opts, err := producerClientOptions(env, p)
+	if props, err = producerProperties(env, p); err != nil {
+		return err
+	}
+	settings, err := tool.NewSettings(env, tool.Producer, props)
 	if err != nil {
 		return err
 	}
-	cl, err := kgo.NewClient(opts...)
+	w, err := newWriter(env, settings, p.Value("topic"))
 	if err != nil {
 		return err
 	}
-	defer cl.Close()
-	s := &sender{client: cl, topic: p.Value("topic"), sync: p.Has("sync"), env: env}
+	s := &sender{out: w, sync: p.Has("sync"), env: env}
 	err = s.sendLines(ctx, reader)
 	// What was typed is sent, also after an interrupt: no line that was accepted gets lost.
-	flushCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
-	defer cancel()
-	if flushErr := cl.Flush(flushCtx); err == nil && flushErr != nil {
-		err = fmt.Errorf("messages were not sent: %w", flushErr)
+	if closeErr := w.close(); err == nil {
+		err = closeErr
 	}
 	return err
 }
 
-const flushTimeout = 2 * time.Minute
+// propertyOptions are the options that stand for a property. Where two do, the last counts.
+var propertyOptions = []struct{ option, property string }{
+	{"timeout", "linger.ms"}, {"request-required-acks", "acks"},
+	{"request-timeout-ms", "request.timeout.ms"}, {"message-send-max-retries", "retries"},
+	{"retry-backoff-ms", "retry.backoff.ms"}, {"socket-buffer-size", "send.buffer.bytes"},
+	{"max-memory-bytes", "buffer.memory"}, {"batch-size", "batch.size"},
+	{"max-partition-memory-bytes", "batch.size"}, {"metadata-expiry-ms", "metadata.max.age.ms"},
+	{"max-block-ms", "max.block.ms"},
+}
 
-func producerClientOptions(env tool.Env, p *tool.Parsed) ([]kgo.Opt, error) {
-	props, err := tool.LoadProperties(p.Value("producer.config"))
+// producerProperties are those given, with the options over them and the options' defaults where
+// nothing is given.
+func producerProperties(env tool.Env, p *tool.Parsed) (map[string]string, error) {
+	props, err := tool.Properties(p.Value("producer.config"), p.All("producer-property"))
 	if err != nil {
 		return nil, err
 	}
-	props = merged(props, keyValues(p.All("producer-property")))
-	bootstrap := cmp.Or(p.Value("bootstrap-server"), p.Value("broker-list"))
-	opts, err := tool.ClientOptions(bootstrap, props, "console-producer")
-	if err != nil {
-		return nil, err
-	}
-	// setting returns the option if given, else the property, else the option's default.
-	setting := func(name, key string) string {
-		if v, ok := props[key]; ok && !p.Has(name) {
-			return v
+	props["bootstrap.servers"] = cmp.Or(p.Value("bootstrap-server"), p.Value("broker-list"))
+	props["client.id"] = cmp.Or(props["client.id"], "console-producer")
+	_, lingers := props["linger.ms"]
+	for _, o := range propertyOptions {
+		_, set := props[o.property]
+		// The default of retries counts for nothing: see what tool.Settings does with retries.
+		if p.Has(o.option) || !set && o.property != "retries" {
+			props[o.property] = p.Value(o.option)
 		}
-		return p.Value(name)
 	}
-	linger, err := strconv.Atoi(setting("timeout", "linger.ms"))
-	if err != nil {
-		return nil, fmt.Errorf("invalid linger.ms: %w", err)
+	if (env.Terminal || p.Has("sync")) && !lingers && !p.Has("timeout") {
+		props["linger.ms"] = "0" // who types a line, or sends one at a time, waits for nothing else
 	}
-	_, set := props["linger.ms"]
-	if (env.Terminal || p.Has("sync")) && !set && !p.Has("timeout") {
-		linger = 0 // who types a line, or sends one at a time, waits for nothing else
-	}
-	opts = append(opts, kgo.AllowAutoTopicCreation(),
-		kgo.ProducerLinger(time.Duration(linger)*time.Millisecond))
-	opts, err = appendAcks(opts, setting("request-required-acks", "acks"), props)
-	if err != nil {
-		return nil, err
-	}
-	codec := "none"
+	// Upstream also overwrites compression.type when the option is not given.
 	if p.Has("compression-codec") {
-		codec = cmp.Or(p.Value("compression-codec"), "gzip")
-	} else if c := props["compression.type"]; c != "" {
-		codec = c
+		props["compression.type"] = cmp.Or(p.Value("compression-codec"), "gzip")
 	}
-	c, ok := codecs[codec]
-	if !ok {
-		return nil, tool.UpstreamError("Unknown compression name: %s", codec)
-	}
-	opts = append(opts, kgo.ProducerBatchCompression(c))
-	if d, ok := tool.Millis(props, "delivery.timeout.ms"); ok {
-		opts = append(opts, kgo.RecordDeliveryTimeout(d))
-	} else {
-		opts = append(opts, kgo.RecordDeliveryTimeout(2*time.Minute))
-	}
-	if p.Has("message-send-max-retries") {
-		opts = append(opts, kgo.RecordRetries(int(p.Number("message-send-max-retries"))))
-	}
-	if n, err := strconv.ParseInt(props["max.request.size"], 10, 32); err == nil && n > 0 {
-		opts = append(opts, kgo.ProducerBatchMaxBytes(int32(n)))
-	}
-	if id := props["transactional.id"]; id != "" {
-		return nil, errors.New("transactional.id is of no use to a tool without transactions")
-	}
-	return opts, nil
-}
-
-var codecs = map[string]kgo.CompressionCodec{
-	"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),
-	"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
-}
-
-// appendAcks sets acks; without acks of all replicas a producer cannot be idempotent.
-func appendAcks(opts []kgo.Opt, acks string, props map[string]string) ([]kgo.Opt, error) {
-	idempotent := props["enable.idempotence"] != "false"
-	switch acks {
-	case "-1", "all":
-		opts = append(opts, kgo.RequiredAcks(kgo.AllISRAcks()))
-	case "1":
-		opts, idempotent = append(opts, kgo.RequiredAcks(kgo.LeaderAck())), false
-	case "0":
-		opts, idempotent = append(opts, kgo.RequiredAcks(kgo.NoAck())), false
-	default:
-		return nil, tool.UpstreamError("Invalid value %s for configuration acks", acks)
-	}
-	if !idempotent {
-		opts = append(opts, kgo.DisableIdempotentWrite())
-	}
-	return opts, nil
+	return props, nil
 }
 
 // sender sends records and reports those that fail.
 type sender struct {
-	client *kgo.Client
-	topic  string
-	sync   bool
-	env    tool.Env
-	mu     sync.Mutex // guards writes to env.Err from the client's callbacks
+	out  *writer
+	sync bool
+	env  tool.Env
 }
 
 // sendLines reads until the end of input or of ctx. The reading goroutine is left behind when ctx
@@ -258,7 +204,6 @@ func (s *sender) sendLines(ctx context.Context, r *lineReader) error {
 			if err != nil {
 				return err
 			}
-			rec.Topic = s.topic
 			if err := s.send(ctx, rec); err != nil {
 				return err
 			}
@@ -276,20 +221,21 @@ func readLine(in *bufio.Reader) (string, error) {
 }
 
 func (s *sender) send(ctx context.Context, rec *kgo.Record) error {
-	ctx = context.WithoutCancel(ctx)
-	if s.sync {
-		return s.client.ProduceSync(ctx, rec).FirstErr()
+	if !s.sync {
+		s.out.write(ctx, rec, s.report)
+		return nil
 	}
-	s.client.Produce(ctx, rec, func(rec *kgo.Record, err error) {
-		if err == nil {
-			return
-		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		fmt.Fprintf(s.env.Err, "ERROR Error when sending message to topic %s with key: %s,"+
-			" value: %d bytes with error: %v\n", rec.Topic, sizeOf(rec.Key), len(rec.Value), err)
-	})
-	return nil
+	outcome := make(chan error, 1)
+	s.out.write(ctx, rec, func(_ *kgo.Record, err error) { outcome <- err })
+	return <-outcome
+}
+
+func (s *sender) report(rec *kgo.Record, err error) {
+	if err == nil {
+		return
+	}
+	fmt.Fprintf(s.env.Err, "ERROR Error when sending message to topic %s with key: %s,"+
+		" value: %d bytes with error: %v\n", rec.Topic, sizeOf(rec.Key), len(rec.Value), err)
 }
 
 func sizeOf(b []byte) string {

@@ -2,7 +2,6 @@ package console
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 )
 
@@ -24,7 +23,7 @@ func TestLineReader(t *testing.T) {
 		{"null.marker=N,parse.headers=true", "a:N\tv", "[a=null]|null|v"},
 		{"null.marker=N,parse.headers=true", "N\tv", "[]|null|v"},
 	} {
-		r, err := newLineReader(keyValues(strings.Split(c.props, ",")))
+		r, err := newLineReader(pairs(t, c.props))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +48,7 @@ func TestLineReader(t *testing.T) {
 			t.Errorf("%s %q: got %q, want %q", c.props, c.line, got, c.want)
 		}
 	}
-	if _, err := newLineReader(keyValues([]string{"headers.delimiter=,"})); err == nil {
+	if _, err := newLineReader(map[string]string{"headers.delimiter": ","}); err == nil {
 		t.Error("equal delimiters were accepted")
 	}
 }

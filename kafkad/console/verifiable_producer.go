@@ -1,10 +1,12 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"strconv"
 	"sync"
 	"time"
@@ -54,7 +56,7 @@ func VerifiableProducer() *tool.Tool {
 		if err != nil {
 			return t.Usage(env, err.Error())
 		}
-		if err := newVerifiable(env, p).run(ctx); err != nil {
+		if err := newVerifiable(env, p).run(ctx, env); err != nil {
 			return t.Fail(env, err)
 		}
 		return 0
@@ -120,46 +122,47 @@ func (v *verifiable) print(e any) {
 	_, _ = v.out.Write(append(b, '\n')) // nobody left to tell if standard output is gone
 }
 
-func (v *verifiable) client() (*kgo.Client, error) {
-	props, err := tool.LoadProperties(v.p.Value("producer.config"))
+// writer makes a writer by the options. Upstream lets the file overrule them.
+func (v *verifiable) writer(env tool.Env) (*writer, error) {
+	props := map[string]string{
+		"bootstrap.servers": cmp.Or(v.p.Value("bootstrap-server"), v.p.Value("broker-list")),
+		"client.id":         "producer-1", "acks": v.p.Value("acks"),
+		"retries": "0", // a message that failed is told about, not sent again
+	}
+	given, err := tool.Properties(v.p.Value("producer.config"), nil)
 	if err != nil {
 		return nil, err
 	}
-	bootstrap := v.p.Value("bootstrap-server")
-	if bootstrap == "" {
-		bootstrap = v.p.Value("broker-list")
-	}
-	opts, err := tool.ClientOptions(bootstrap, props, "producer-1")
+	maps.Copy(props, given)
+	settings, err := tool.NewSettings(env, tool.Producer, props)
 	if err != nil {
 		return nil, err
 	}
-	opts, err = appendAcks(opts, v.p.Value("acks"), props)
-	if err != nil {
-		return nil, err
+	var opts []kgo.Opt
+	if v.p.Number("message-create-time") >= 0 {
+		// The library takes the time of a record for the time when it began to wait.
+		opts = append(opts, kgo.RecordDeliveryTimeout(0))
 	}
-	return kgo.NewClient(append(opts, kgo.AllowAutoTopicCreation(), kgo.ProducerLinger(0))...)
+	return newWriter(env, settings, v.p.Value("topic"), opts...)
 }
 
-func (v *verifiable) run(ctx context.Context) error {
-	cl, err := v.client()
+func (v *verifiable) run(ctx context.Context, env tool.Env) error {
+	w, err := v.writer(env)
 	if err != nil {
 		return err
 	}
-	defer cl.Close()
 	v.mu.Lock()
 	v.print(event("startup_complete"))
 	v.mu.Unlock()
 	begun := time.Now()
 	limit, rate := v.p.Number("max-messages"), v.p.Number("throughput")
 	for i := int64(0); (limit < 0 || i < limit) && ctx.Err() == nil; i++ {
-		v.send(ctx, cl, i)
+		v.send(ctx, w, i)
 		if rate > 0 {
 			v.pace(ctx, begun, i+1, rate)
 		}
 	}
-	flushCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
-	defer cancel()
-	err = cl.Flush(flushCtx)
+	err = w.close()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.print(event("shutdown_complete"))
@@ -183,8 +186,8 @@ func (v *verifiable) pace(ctx context.Context, begun time.Time, n, rate int64) {
 	}
 }
 
-func (v *verifiable) send(ctx context.Context, cl *kgo.Client, i int64) {
-	rec := &kgo.Record{Topic: v.p.Value("topic"), Value: []byte(strconv.FormatInt(i, 10))}
+func (v *verifiable) send(ctx context.Context, w *writer, i int64) {
+	rec := &kgo.Record{Value: []byte(strconv.FormatInt(i, 10))}
 	if v.p.Has("value-prefix") {
 		rec.Value = []byte(v.p.Value("value-prefix") + "." + string(rec.Value))
 	}
@@ -199,7 +202,7 @@ func (v *verifiable) send(ctx context.Context, cl *kgo.Client, i int64) {
 	v.mu.Lock()
 	v.sent++
 	v.mu.Unlock()
-	cl.Produce(context.WithoutCancel(ctx), rec, func(r *kgo.Record, err error) {
+	w.write(ctx, rec, func(r *kgo.Record, err error) {
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		if err != nil {
@@ -210,6 +213,9 @@ func (v *verifiable) send(ctx context.Context, cl *kgo.Client, i int64) {
 			return
 		}
 		v.acked++
+		if w.settings.Text("acks") == "0" {
+			r.Offset = -1 // nobody told
+		}
 		v.print(verifiableSuccess{
 			verifiableEvent: event("producer_send_success"), Key: key, Value: string(r.Value),
 			Topic: r.Topic, Partition: r.Partition, Offset: r.Offset,

@@ -19,25 +19,25 @@ type admin struct {
 	timeout time.Duration
 }
 
-// newAdmin connects a client for administrative requests.
-func newAdmin(bootstrap, configFile string) (*admin, error) {
-	props, err := tool.LoadProperties(configFile)
+// newAdmin makes a client for administrative requests from the options that tools share.
+func newAdmin(env tool.Env, p *tool.Parsed) (*admin, error) {
+	props, err := tool.Properties(p.Value("command-config"), nil)
 	if err != nil {
 		return nil, err
 	}
-	opts, err := tool.ClientOptions(bootstrap, props, "adminclient-1")
+	props["bootstrap.servers"] = p.Value("bootstrap-server")
+	if props["client.id"] == "" {
+		props["client.id"] = "adminclient-1"
+	}
+	settings, err := tool.NewSettings(env, tool.Admin, props)
 	if err != nil {
 		return nil, err
 	}
-	timeout := 60 * time.Second
-	if d, ok := tool.Millis(props, "default.api.timeout.ms"); ok {
-		timeout = d
-	}
-	cl, err := kgo.NewClient(append(opts, kgo.RetryTimeout(timeout))...)
+	cl, err := kgo.NewClient(settings.Options()...)
 	if err != nil {
 		return nil, err
 	}
-	return &admin{Client: cl, timeout: timeout}, nil
+	return &admin{Client: cl, timeout: settings.Duration("default.api.timeout.ms")}, nil
 }
 
 // do sends a request with the client's timeout.

@@ -31,7 +31,7 @@ func BrokerApiVersions() *tool.Tool {
 		if err := p.Missing("bootstrap-server"); err != nil {
 			return t.Usage(env, err.Error())
 		}
-		if err := printAPIVersions(ctx, env.Out, p); err != nil {
+		if err := printAPIVersions(ctx, env, p); err != nil {
 			return t.Fail(env, err)
 		}
 		return 0
@@ -81,8 +81,9 @@ var clientAPIs = []clientAPI{
 // apiVersionsTimeout bounds the wait for one broker.
 const apiVersionsTimeout = 30 * time.Second
 
-func printAPIVersions(ctx context.Context, w io.Writer, p *tool.Parsed) error {
-	a, err := newAdmin(p.Value("bootstrap-server"), p.Value("command-config"))
+func printAPIVersions(ctx context.Context, env tool.Env, p *tool.Parsed) error {
+	w := env.Out
+	a, err := newAdmin(env, p)
 	if err != nil {
 		return err
 	}

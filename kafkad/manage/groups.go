@@ -167,7 +167,7 @@ type groupCommand struct {
 }
 
 func runGroups(ctx context.Context, env tool.Env, p *tool.Parsed) error {
-	a, err := newAdmin(p.Value("bootstrap-server"), p.Value("command-config"))
+	a, err := newAdmin(env, p)
 	if err != nil {
 		return err
 	}

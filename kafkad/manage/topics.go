@@ -207,7 +207,7 @@ func runTopics(ctx context.Context, env tool.Env, p *tool.Parsed) error {
 	if p.Has("zookeeper") {
 		s, err = newZooKeeperTopics(ctx, env.Out, p.Value("zookeeper"))
 	} else {
-		s, err = newBrokerTopics(p.Value("bootstrap-server"), p.Value("command-config"))
+		s, err = newBrokerTopics(env, p)
 	}
 	if err != nil {
 		return err

@@ -10,13 +10,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"zkafka/kafkad/cluster"
+	"zkafka/kafkad/tool"
 )
 
 // brokerTopics manages topics through the protocol.
 type brokerTopics struct{ admin *admin }
 
-func newBrokerTopics(bootstrap, configFile string) (topicService, error) {
-	a, err := newAdmin(bootstrap, configFile)
+func newBrokerTopics(env tool.Env, p *tool.Parsed) (topicService, error) {
+	a, err := newAdmin(env, p)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"sync"
 	"syscall"
 
 	"golang.org/x/term"
@@ -68,8 +69,10 @@ const (
 	exitTerminated  = 128 + int(syscall.SIGTERM)
 )
 
-// Run runs the tool and returns its exit code. Interrupting the process ends ctx.
+// Run runs the tool and returns its exit code. Interrupting the process ends ctx. The tool may
+// write to its Err from several goroutines.
 func (t *Tool) Run(ctx context.Context, env Env, args []string) int {
+	env.Err = &sharedWriter{w: env.Err}
 	ctx, caught, stop := withSignals(ctx)
 	defer stop()
 	code := t.main(ctx, env, args)
@@ -80,6 +83,18 @@ func (t *Tool) Run(ctx context.Context, env Env, args []string) int {
 		return exitTerminated
 	}
 	return code
+}
+
+// sharedWriter writes one piece at a time.
+type sharedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (s *sharedWriter) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Write(b)
 }
 
 func (t *Tool) main(ctx context.Context, env Env, args []string) int {
