@@ -20,13 +20,17 @@ const virtual = "kafkad-index"
 
 // flatFS shows pebble a directory whose files are those of the log directory with FilePrefix.
 type flatFS struct {
-	disk.FS
+	*freezer
 	dir  string // the log directory
 	fake string // the virtual directory
 }
 
-func newFlatFS(fs disk.FS, dir string) *flatFS {
-	return &flatFS{FS: fs, dir: dir, fake: fs.PathJoin(dir, virtual)}
+func newFlatFS(fs disk.FS, dir string) (*flatFS, error) {
+	frozen, err := newFreezer(fs, dir)
+	if err != nil {
+		return nil, err
+	}
+	return &flatFS{frozen, dir, fs.PathJoin(dir, virtual)}, nil
 }
 
 func (f *flatFS) real(name string) string {
@@ -40,45 +44,45 @@ func (f *flatFS) real(name string) string {
 }
 
 func (f *flatFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return f.FS.Create(f.real(name), c)
+	return f.freezer.Create(f.real(name), c)
 }
 
 func (f *flatFS) Link(oldname, newname string) error {
-	return f.FS.Link(f.real(oldname), f.real(newname))
+	return f.freezer.Link(f.real(oldname), f.real(newname))
 }
 
 func (f *flatFS) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
-	return f.FS.Open(f.real(name), opts...)
+	return f.freezer.Open(f.real(name), opts...)
 }
 
 func (f *flatFS) OpenReadWrite(name string, c vfs.DiskWriteCategory,
 	opts ...vfs.OpenOption) (vfs.File, error) {
-	return f.FS.OpenReadWrite(f.real(name), c, opts...)
+	return f.freezer.OpenReadWrite(f.real(name), c, opts...)
 }
 
-func (f *flatFS) OpenDir(name string) (vfs.File, error) { return f.FS.OpenDir(f.real(name)) }
+func (f *flatFS) OpenDir(name string) (vfs.File, error) { return f.freezer.OpenDir(f.real(name)) }
 
-func (f *flatFS) Remove(name string) error { return f.FS.Remove(f.real(name)) }
+func (f *flatFS) Remove(name string) error { return f.freezer.Remove(f.real(name)) }
 
-func (f *flatFS) RemoveAll(name string) error { return f.FS.RemoveAll(f.real(name)) }
+func (f *flatFS) RemoveAll(name string) error { return f.freezer.RemoveAll(f.real(name)) }
 
 func (f *flatFS) Rename(oldname, newname string) error {
-	return f.FS.Rename(f.real(oldname), f.real(newname))
+	return f.freezer.Rename(f.real(oldname), f.real(newname))
 }
 
 func (f *flatFS) ReuseForWrite(oldname, newname string,
 	c vfs.DiskWriteCategory) (vfs.File, error) {
-	return f.FS.ReuseForWrite(f.real(oldname), f.real(newname), c)
+	return f.freezer.ReuseForWrite(f.real(oldname), f.real(newname), c)
 }
 
 func (f *flatFS) MkdirAll(dir string, perm os.FileMode) error {
-	return f.FS.MkdirAll(f.real(dir), perm)
+	return f.freezer.MkdirAll(f.real(dir), perm)
 }
 
-func (f *flatFS) Lock(name string) (io.Closer, error) { return f.FS.Lock(f.real(name)) }
+func (f *flatFS) Lock(name string) (io.Closer, error) { return f.freezer.Lock(f.real(name)) }
 
 func (f *flatFS) List(dir string) ([]string, error) {
-	names, err := f.FS.List(f.real(dir))
+	names, err := f.freezer.List(f.real(dir))
 	if err != nil || dir != f.fake {
 		return names, err
 	}
@@ -91,10 +95,10 @@ func (f *flatFS) List(dir string) ([]string, error) {
 	return ours, nil
 }
 
-func (f *flatFS) Stat(name string) (vfs.FileInfo, error) { return f.FS.Stat(f.real(name)) }
+func (f *flatFS) Stat(name string) (vfs.FileInfo, error) { return f.freezer.Stat(f.real(name)) }
 
 func (f *flatFS) GetDiskUsage(path string) (vfs.DiskUsage, error) {
-	return f.FS.GetDiskUsage(f.real(path))
+	return f.freezer.GetDiskUsage(f.real(path))
 }
 
 // Unwrap returns nil: what lies below has other names.
@@ -107,7 +111,7 @@ func (f *flatFS) removeFiles() error {
 		return err
 	}
 	for _, n := range names {
-		if err := f.FS.Remove(f.PathJoin(f.dir, FilePrefix+n)); err != nil {
+		if err := f.freezer.Remove(f.PathJoin(f.dir, FilePrefix+n)); err != nil {
 			return err
 		}
 	}

@@ -5,7 +5,8 @@
 // fit.
 //
 // A DB may be used by any goroutine. Writes are not synced; whoever moves a recovery point calls
-// Sync before, so that below it no entry comes back that was dropped.
+// Sync before, so that below it no entry comes back that was dropped. When the disk fails, this
+// write or a later one returns the error, and so does every one after it.
 package index
 
 import (
@@ -34,8 +35,8 @@ type DB struct {
 	damaged atomic.Bool
 }
 
-// quiet drops pebble's chatter; its errors come back through the calls, and what is fatal to it is
-// a broken invariant of ours.
+// quiet drops pebble's chatter; its errors come back through the calls. Failing writes are hidden
+// from it (see freezer), so what is fatal to it is a broken invariant.
 type quiet struct{ log *zap.Logger }
 
 func (q quiet) Infof(string, ...any) {}
@@ -51,11 +52,17 @@ func (q quiet) Fatalf(format string, args ...any) {
 // Open opens the index of a log directory. An index that cannot be opened, or is of another
 // version, is removed and started afresh: rebuilt says so.
 func Open(fs disk.FS, dir string, log *zap.Logger) (d *DB, rebuilt bool, err error) {
-	flat := newFlatFS(fs, dir)
+	flat, err := newFlatFS(fs, dir)
+	if err != nil {
+		return nil, false, err
+	}
 	if _, err = flat.Stat(flat.PathJoin(flat.fake, damagedName)); err == nil {
 		err = ErrDamaged
 	} else if d, err = open(flat, log); err == nil {
 		return d, false, nil
+	}
+	if fault := flat.fault(); fault != nil { // the index is not to blame
+		return nil, false, fmt.Errorf("open index in %s: %w", dir, fault)
 	}
 	log.Warn("index is unreadable and will be rebuilt from the segments",
 		zap.String("dir", dir), zap.Error(err))
@@ -92,7 +99,7 @@ func open(flat *flatFS, log *zap.Logger) (*DB, error) {
 		return nil, err
 	}
 	d := &DB{db: p, log: log, flat: flat}
-	if err := d.checkVersion(); err != nil {
+	if err := errors.Join(d.checkVersion(), flat.fault()); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	return d, nil
@@ -125,7 +132,17 @@ func (d *DB) get(key []byte) ([]byte, bool, error) {
 }
 
 // Sync makes everything written so far durable.
-func (d *DB) Sync() error { return d.db.LogData(nil, pebble.Sync) }
+func (d *DB) Sync() error {
+	return errors.Join(d.db.LogData(nil, pebble.Sync), d.flat.fault())
+}
+
+// written passes on the outcome of a write, or what has kept an earlier one from the disk.
+func (d *DB) written(err error) error {
+	if err != nil {
+		return err
+	}
+	return d.flat.fault()
+}
 
 // Close closes the index; everything written is durable then.
 func (d *DB) Close() error { return errors.Join(d.Sync(), d.db.Close()) }
@@ -143,7 +160,7 @@ type Batch struct {
 func (d *DB) NewBatch() *Batch { return &Batch{d, d.db.NewBatch()} }
 
 // Commit writes the batch, unsynced.
-func (b *Batch) Commit() error { return b.b.Commit(pebble.NoSync) }
+func (b *Batch) Commit() error { return b.d.written(b.b.Commit(pebble.NoSync)) }
 
 // Put stores a chunk of entries, in order; before is the position of the entry before the first, 0
 // if none.
@@ -224,7 +241,7 @@ func (d *DB) DropLog(l Log) error {
 	if err := d.deleteRange(b, l, after(l)); err != nil {
 		return errors.Join(err, b.Close())
 	}
-	return b.Commit(pebble.NoSync)
+	return d.written(b.Commit(pebble.NoSync))
 }
 
 // Has says whether a partition has any key.
@@ -267,7 +284,7 @@ func (d *DB) DropFrom(l Log, base, offset int64) error {
 	if err != nil {
 		return errors.Join(err, b.Close())
 	}
-	return b.Commit(pebble.NoSync)
+	return d.written(b.Commit(pebble.NoSync))
 }
 
 // chunks calls fn for the chunk that may hold the offset and all later ones of the segment.
