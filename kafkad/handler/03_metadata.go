@@ -8,7 +8,6 @@ import (
 
 	"zkafka/kafkad/cluster"
 	"zkafka/kafkad/errcode"
-	"zkafka/kafkad/metastore"
 )
 
 // Metadata (3), versions 0 to 12.
@@ -140,7 +139,7 @@ func (m *metadataReply) missing(ctx context.Context, names []string) {
 	} else {
 		for _, name := range names {
 			answers[name] = errcode.UnknownTopicOrPartition
-			if metastore.TopicNameError(name) != "" {
+			if cluster.TopicNameError(name) != "" {
 				answers[name] = errcode.InvalidTopicException
 			}
 		}

@@ -8,9 +8,9 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"zkafka/kafkad/cluster"
 	"zkafka/kafkad/config"
 	"zkafka/kafkad/errcode"
-	"zkafka/kafkad/metastore"
 )
 
 // Resource types of the configuration requests.
@@ -124,7 +124,7 @@ func (d *describedConfig) render(
 }
 
 func (h *Handlers) describeTopic(name string) ([]describedConfig, errcode.Code, string) {
-	if text := metastore.TopicNameError(name); text != "" {
+	if text := cluster.TopicNameError(name); text != "" {
 		return nil, errcode.InvalidTopicException, text
 	}
 	if h.Store.Image().Topic(name) == nil {

@@ -50,7 +50,7 @@ func (h *Handlers) autoCreate(ctx context.Context, names []string) map[string]er
 	var topics []metastore.NewTopic
 	for _, name := range names {
 		switch {
-		case metastore.TopicNameError(name) != "":
+		case cluster.TopicNameError(name) != "":
 			answers[name] = errcode.InvalidTopicException
 		case !h.Meta.Topics.IsController():
 			answers[name] = errcode.UnknownTopicOrPartition

@@ -54,9 +54,6 @@ type NewPartitions struct {
 	Assignment [][]int32
 }
 
-// TopicNameError says what is wrong with a topic's name, "" if nothing.
-func TopicNameError(name string) string { return cluster.TopicNameError(name) }
-
 // creation is one topic on its way through CreateTopics.
 type creation struct {
 	res  *TopicResult
