@@ -159,8 +159,10 @@ func (l *Log) recoverSegment(s *seg, point, after int64) (end int64, bad, err er
 	s.settled.Store(!marked)
 	// What a crash left of Apache's index files proves nothing, but after our clean stop it would not
 	// be checked.
-	err = l.dropIndexFiles(s.Base)
-	s.foreign = false
+	if s.foreign {
+		err = l.dropIndexFiles(s.Base)
+		s.foreign = false
+	}
 	if stop < s.Size() {
 		err = errors.Join(err, s.Truncate(stop), s.Sync())
 	}
