@@ -180,12 +180,11 @@ func (f *freezingFile) copy() (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	written, err := f.fs.FS.Open(f.name)
-	if err != nil {
-		return twin, nil
+	if written, err := f.fs.FS.Open(f.name); err == nil {
+		_, _ = io.CopyN(twin, written, f.size)
+		_ = written.Close()
 	}
-	_, _ = io.CopyN(twin, written, f.size)
-	return twin, written.Close()
+	return twin, nil
 }
 
 func (f *freezingFile) WriteAt([]byte, int64) (int, error) { return 0, errors.ErrUnsupported }
