@@ -14,6 +14,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -303,13 +304,23 @@ func TestInteropDifferentialLimits(t *testing.T) {
 		for range 3 {
 			dial(t, s)
 		}
-		nc, err := net.Dial("tcp", s.addr)
-		check(t, err)
-		_ = nc.SetDeadline(time.Now().Add(5 * time.Second))
-		if b, err := io.ReadAll(nc); len(b) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Errorf("%s and a connection too many: %x %v", s.name, b, err)
-		}
-		nc.Close()
+		keptOut(t, s)
+	}
+}
+
+// keptOut checks that the server closes a connection at once. The close may be there before the
+// dialler has looked at its connection, and is then an error of the dialling.
+func keptOut(t *testing.T, s *server) {
+	t.Helper()
+	nc, err := net.Dial("tcp", s.addr)
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		return
+	}
+	check(t, err)
+	defer nc.Close()
+	_ = nc.SetDeadline(time.Now().Add(5 * time.Second))
+	if b, err := io.ReadAll(nc); len(b) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%s and a connection too many: %x %v", s.name, b, err)
 	}
 }
 
