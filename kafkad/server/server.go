@@ -45,7 +45,7 @@ type Options struct {
 	MaxConnections  int           // max.connections; 0 = no limit
 	MaxPerIP        int           // max.connections.per.ip; 0 = no limit
 	MaxPerIPOf      map[string]int
-	SendBuffer      int // socket.send.buffer.bytes; ≤ 0 = the system's
+	SendBuffer      int // socket.send.buffer.bytes; ≤ 0 = the system's, see sameHostSendBuffer
 	ReceiveBuffer   int // socket.receive.buffer.bytes; ≤ 0 = the system's
 }
 
@@ -144,8 +144,8 @@ func (s *Server) accept(name string, l net.Listener) {
 // start admits a connection and runs it on a goroutine of its own.
 func (s *Server) start(listener string, tcp *net.TCPConn) {
 	// A connection whose buffers cannot be set works, or its first read tells what is wrong.
-	if s.opts.SendBuffer > 0 {
-		_ = tcp.SetWriteBuffer(s.opts.SendBuffer)
+	if n := s.sendBuffer(tcp); n > 0 {
+		_ = tcp.SetWriteBuffer(n)
 	}
 	if s.opts.ReceiveBuffer > 0 {
 		_ = tcp.SetReadBuffer(s.opts.ReceiveBuffer)
@@ -161,6 +161,29 @@ func (s *Server) start(listener string, tcp *net.TCPConn) {
 			zap.String("client", addr.String()), zap.String("reason", reason))
 		_ = tcp.Close()
 	}
+}
+
+// sameHostSendBuffer is the send buffer, in bytes, of clients on the broker's own host when none is
+// configured. There is no round trip to bridge, and the system's own tuning lets the buffer grow to
+// megabytes, which have left the processor's caches when the client copies them.
+const sameHostSendBuffer = 256 << 10
+
+// sendBuffer is the send buffer to set for a connection, 0 to leave it to the system.
+func (s *Server) sendBuffer(tcp *net.TCPConn) int {
+	if s.opts.SendBuffer > 0 {
+		return s.opts.SendBuffer
+	}
+	local := tcp.LocalAddr().(*net.TCPAddr).AddrPort().Addr()
+	if sameHost(local, tcp.RemoteAddr().(*net.TCPAddr).AddrPort().Addr()) {
+		return sameHostSendBuffer
+	}
+	return 0
+}
+
+// sameHost tells whether the ends of a connection are on one host. One that dials the host's own
+// address gets that address on both ends.
+func sameHost(local, remote netip.Addr) bool {
+	return remote.Unmap().IsLoopback() || local.Unmap() == remote.Unmap()
 }
 
 func (s *Server) admit(c *conn) (refused string) {
