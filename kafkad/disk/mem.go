@@ -28,6 +28,7 @@ const (
 	OpRename   Op = "rename"
 	OpRemove   Op = "remove"
 	OpMkdir    Op = "mkdir"
+	OpClose    Op = "close" // of files; a close that fails has closed the file
 )
 
 // Fault decides whether a call on a path fails; nil lets it pass. A failing write may leave the

@@ -61,7 +61,7 @@ func (f *memFile) Close() error {
 		return pathError("close", f.name, os.ErrClosed)
 	}
 	f.closed = true
-	return nil
+	return f.fs.check(OpClose, f.name)
 }
 
 func (f *memFile) Read(p []byte) (int, error) {

@@ -39,14 +39,19 @@ func (f *freezer) fault() error {
 func (f *freezer) frozen() bool { return f.cause.Load() != nil }
 
 // failed notes the outcome of a change of the disk and says whether to go on in memory instead.
+// That a file to be removed is not there is no failure; anything else that is not there is gone
+// from under pebble, as when the disk was unmounted.
 func (f *freezer) failed(what, name string, err error) bool {
-	if err == nil || errors.Is(err, fs.ErrNotExist) {
+	if err == nil || what == remove && errors.Is(err, fs.ErrNotExist) {
 		return false
 	}
 	err = fmt.Errorf("%s %s: %w", what, filepath.Base(name), err)
 	f.cause.CompareAndSwap(nil, &err)
 	return true
 }
+
+// remove is the change that may find nothing to do.
+const remove = "remove"
 
 // create makes a file with the given function of the disk's file system, or in memory.
 func (f *freezer) create(
@@ -127,11 +132,11 @@ func (f *freezer) Link(oldname, newname string) error {
 }
 
 func (f *freezer) Remove(name string) error {
-	return f.change("remove", name, func(on vfs.FS) error { return on.Remove(name) })
+	return f.change(remove, name, func(on vfs.FS) error { return on.Remove(name) })
 }
 
 func (f *freezer) RemoveAll(name string) error {
-	return f.change("remove", name, func(on vfs.FS) error { return on.RemoveAll(name) })
+	return f.change(remove, name, func(on vfs.FS) error { return on.RemoveAll(name) })
 }
 
 func (f *freezer) Rename(oldname, newname string) error {
@@ -191,6 +196,22 @@ func (f *freezingFile) WriteAt([]byte, int64) (int, error) { return 0, errors.Er
 
 func (f *freezingFile) Preallocate(off, length int64) error {
 	f.do("allocate", func() error { return f.File.Preallocate(off, length) })
+	return nil
+}
+
+// Close keeps an error from pebble, like every change: a file system may tell only here that what
+// was written did not reach the disk.
+func (f *freezingFile) Close() error {
+	err := f.File.Close()
+	if errors.Is(err, fs.ErrClosed) {
+		return err // no fault of the disk
+	}
+	if !f.fs.frozen() {
+		f.fs.failed("close", f.name, err)
+	}
+	if f.memory != nil {
+		return f.memory.Close()
+	}
 	return nil
 }
 

@@ -15,15 +15,19 @@ import (
 // its log: the process lives, Sync says what happened, what was written can still be read, and the
 // next start finds everything that was synced before.
 func TestFreeze(t *testing.T) {
-	kinds := []disk.Op{disk.OpCreate, disk.OpWrite, disk.OpSync, disk.OpRename, disk.OpRemove}
+	kinds := []disk.Op{disk.OpCreate, disk.OpWrite, disk.OpSync, disk.OpRename, disk.OpRemove,
+		disk.OpClose}
+	// Full; gone, as after an unmount.
+	causes := []error{syscall.ENOSPC, syscall.ENOENT}
 	failed := map[disk.Op]int{}
-	runs := uint64(50)
+	runs := uint64(72)
 	if testing.Short() {
-		runs = 10
+		runs = 12
 	}
 	for seed := range runs {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		kind := kinds[seed%uint64(len(kinds))]
+		cause := causes[seed/uint64(len(kinds))%2]
 		mem := newMem(t)
 		d := openIndex(t, mem)
 		left := rng.IntN(8)
@@ -37,7 +41,7 @@ func TestFreeze(t *testing.T) {
 			if left--; left >= 0 {
 				return nil
 			}
-			return syscall.ENOSPC
+			return cause
 		})
 		l := LogOf("t", 0)
 		written, synced, err := load(d, l, rng)
@@ -46,7 +50,7 @@ func TestFreeze(t *testing.T) {
 		}
 		if err != nil {
 			failed[kind]++
-			if !errors.Is(err, syscall.ENOSPC) || !errors.Is(d.Sync(), syscall.ENOSPC) {
+			if !errors.Is(err, cause) || !errors.Is(d.Sync(), cause) {
 				t.Fatalf("%s fails: %v, then Sync says %v", kind, err, d.Sync())
 			}
 		}
