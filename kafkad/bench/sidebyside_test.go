@@ -6,23 +6,21 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
-	"strings"
-	"syscall"
 	"testing"
 	"text/tabwriter"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 var (
 	records = flag.Int("records", 2_000_000, "records of a produce or consume run")
-	rounds  = flag.Int("rounds", 3, "measured runs, of which the median counts")
-	warmups = flag.Int("warmups", 2, "runs before them; a JVM needs two")
-	only    = flag.String("only", "", "measure only ours or only apache")
+	rounds  = flag.Int("rounds", 5, "measured rounds")
+	warmups = flag.Int("warmups", 2, "rounds before them; a JVM needs two")
+	reads   = flag.Int("reads", 9, "reads of each kind and broker in a round")
+	only    = flag.String("only", "", "measure only ours or only Apache")
 )
 
 const (
@@ -31,15 +29,6 @@ const (
 	manyParts  = 1000
 	perSecond  = 2000
 )
-
-// contender is a pair of servers: a ZooKeeper and a broker on it.
-type contender struct {
-	name          string
-	zooKeeper     func(conf string) *exec.Cmd
-	broker        func(conf string) *exec.Cmd
-	dir           string
-	zkAddr, kafka string
-}
 
 // row is one line of the table. Bar is the largest ours/Apache ratio that is good enough when less
 // is better, and the smallest when more is better.
@@ -54,6 +43,8 @@ var rows = []row{
 	{"produce CPU", "s/GB", false, 1},
 	{"consume", "k records/s", true, 1},
 	{"consume CPU", "s/GB", false, 1},
+	{"consume, not decoded", "k records/s", true, 1},
+	{"consume, not decoded CPU", "s/GB", false, 1},
 	{"ack p50", "ms", false, 1}, {"ack p99", "ms", false, 1}, {"ack p99.9", "ms", false, 1},
 	{"end to end p50", "ms", false, 1}, {"end to end p99", "ms", false, 1},
 	{"end to end p99.9", "ms", false, 1},
@@ -62,283 +53,207 @@ var rows = []row{
 	{"start-up, 1,000 partitions", "s", false, 0.2},
 }
 
-// TestSideBySide measures kafkad on zkd and Apache Kafka on Apache ZooKeeper, one after the other,
-// and prints a table. It needs bin/zkd and bin/kafkad (make build), a JDK and Maven.
+// TestSideBySide measures kafkad on zkd and Apache Kafka on Apache ZooKeeper, and prints a table.
+// Everything is measured in turn, so that a machine whose speed drifts drifts for both: sample i of
+// one is a neighbour in time of sample i of the other. It needs bin/zkd and bin/kafkad (make
+// build), a JDK and Maven.
 func TestSideBySide(t *testing.T) {
-	root, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
-	}
-	peer := filepath.Join(root, ".ci/peers/peer")
-	bin := filepath.Join(root, "bin")
-	if b := os.Getenv("ZKAFKA_BIN"); b != "" {
-		bin = b
-	}
-	ours := &contender{
-		name:      "ours",
-		zooKeeper: func(c string) *exec.Cmd { return exec.Command(bin+"/zkd", "serve", "--config", c) },
-		broker:    func(c string) *exec.Cmd { return exec.Command(bin+"/kafkad", "serve", "--config", c) },
-	}
-	// The heap that upstream's own start script gives a broker.
-	apache := &contender{
-		name:      "apache",
-		zooKeeper: func(c string) *exec.Cmd { return exec.Command(peer, "zk", "zookeeper-3.9.4", c) },
-		broker: func(c string) *exec.Cmd {
-			cmd := exec.Command(peer, "kafka", "kafka-3.9.2", c)
-			cmd.Env = append(os.Environ(), "PEER_JVM=-Xmx1G -Xms1G -XX:+UseG1GC -XX:MaxGCPauseMillis=20")
-			return cmd
-		},
-	}
-	results := map[string]map[string]float64{}
-	for _, c := range []*contender{ours, apache} {
+	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Minute)
+	defer cancel()
+	var both []*contender
+	for _, c := range contenders(t) {
 		if *only == "" || *only == c.name {
-			results[c.name] = c.measure(t)
+			both = append(both, c)
 		}
 	}
-	for _, name := range print(results) {
+	if len(both) == 0 {
+		t.Fatalf("-only=%s: not ours or Apache", *only)
+	}
+	for _, c := range both {
+		c.open(ctx, t)
+	}
+	for i := range *warmups + *rounds {
+		throughput(ctx, t, both, i)
+	}
+	latency(ctx, t, both)
+	for _, c := range both {
+		rss, err := RSS(c.pid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.note("memory after load", float64(rss)/1e6)
+	}
+	startUp(ctx, t, both)
+	for _, name := range print(both) {
 		t.Errorf("%s: not good enough", name)
 	}
 }
 
-// print writes the table to standard output, where make shows it, and returns what misses its bar.
-func print(results map[string]map[string]float64) (missed []string) {
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(w, "\trow\tours\tApache\tratio\tbar\t\t\n")
-	for _, r := range rows {
-		a, b := results["ours"][r.name], results["apache"][r.name]
-		verdict, bar := "", fmt.Sprintf("≤ %.2f", r.bar)
-		if r.more {
-			bar = fmt.Sprintf("≥ %.2f", r.bar)
-		}
-		if a != 0 && b != 0 {
-			verdict = "met"
-			if ratio := a / b; r.more && ratio < r.bar || !r.more && ratio > r.bar {
-				verdict = "MISSED"
-				missed = append(missed, r.name)
-			}
-		}
-		fmt.Fprintf(w, "\t%s, %s\t%.3f\t%.3f\t%.2f\t%s\t%s\t\n", r.name, r.unit, a, b, a/b, bar, verdict)
+// inTurn yields the contenders; who is first changes with i.
+func inTurn(both []*contender, i int) []*contender {
+	order := slices.Clone(both)
+	if i%2 == 1 {
+		slices.Reverse(order)
 	}
-	w.Flush()
-	return missed
+	return order
 }
 
-func (c *contender) measure(t *testing.T) map[string]float64 {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
-	defer cancel()
-	c.dir = t.TempDir()
-	c.zkAddr, c.kafka = freeAddr(t), freeAddr(t)
-	c.configure(t)
-	zk := start(t, c.zooKeeper(filepath.Join(c.dir, "zoo.cfg")))
-	defer stop(t, zk)
-	awaitPort(t, c.zkAddr)
-	out := map[string]float64{}
-
-	broker, took := c.startBroker(ctx, t, "__no_such_topic", 0)
-	out["start-up, empty"] = took.Seconds()
-	c.throughput(ctx, t, broker.Process.Pid, out)
-	c.latency(ctx, t, out)
-	rss, err := RSS(broker.Process.Pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out["memory after load"] = float64(rss) / 1e6
-
-	many := Load{Brokers: []string{c.kafka}, Topic: "many", Partitions: manyParts}
-	if err := CreateTopic(ctx, many); err != nil {
-		t.Fatal(err)
-	}
-	var starts []float64
-	for range *rounds {
-		stop(t, broker)
-		broker, took = c.startBroker(ctx, t, many.Topic, manyParts)
-		starts = append(starts, took.Seconds())
-	}
-	stop(t, broker)
-	out["start-up, 1,000 partitions"] = median(starts)
-	return out
-}
-
-// configure writes the files of both servers, in the form that both understand.
-func (c *contender) configure(t *testing.T) {
-	zkHost, zkPort, _ := net.SplitHostPort(c.zkAddr)
-	zoo := fmt.Sprintf("tickTime=2000\ndataDir=%s/zk\nclientPort=%s\nclientPortAddress=%s\n"+
-		"admin.enableServer=false\n", c.dir, zkPort, zkHost)
-	kafka := fmt.Sprintf("broker.id=0\nlisteners=PLAINTEXT://%s\nzookeeper.connect=%s\n"+
-		"log.dirs=%s/kafka\noffsets.topic.replication.factor=1\n"+
-		"transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n",
-		c.kafka, c.zkAddr, c.dir)
-	for name, text := range map[string]string{"zoo.cfg": zoo, "server.properties": kafka} {
-		if err := os.WriteFile(filepath.Join(c.dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, d := range []string{"zk", "kafka"} {
-		if err := os.MkdirAll(filepath.Join(c.dir, d), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// startBroker starts the broker and measures until it answers Metadata with leaders for all
-// partitions of the topic.
-func (c *contender) startBroker(ctx context.Context, t *testing.T, topic string, n int) (
-	*exec.Cmd, time.Duration,
-) {
-	began := time.Now()
-	cmd := start(t, c.broker(filepath.Join(c.dir, "server.properties")))
-	wait, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	defer cancel()
-	if err := AwaitLeaders(wait, Load{Brokers: []string{c.kafka}, Topic: topic, Partitions: n}); err != nil {
-		t.Fatal(err)
-	}
-	return cmd, time.Since(began)
-}
-
-func (c *contender) throughput(ctx context.Context, t *testing.T, pid int, out map[string]float64) {
-	samples := map[string][]float64{}
-	for i := range *warmups + *rounds {
-		l := Load{
-			Brokers: []string{c.kafka}, Topic: fmt.Sprintf("load-%d", i), Partitions: partitions,
+// throughput is one round: both write a topic and read it several times.
+func throughput(ctx context.Context, t *testing.T, both []*contender, round int) {
+	load := func(c *contender) Load {
+		return Load{
+			Brokers: []string{c.kafka}, Topic: fmt.Sprintf("load-%d", round), Partitions: partitions,
 			Records: *records, Size: recordSize,
 		}
+	}
+	warm := round < *warmups
+	for _, c := range inTurn(both, round) {
+		l := load(c)
 		if err := CreateTopic(ctx, l); err != nil {
 			t.Fatal(err)
 		}
 		c.touchMemory(t, int64(l.Records)*int64(l.Size)*5/4)
-		rate, cpu := timed(ctx, t, pid, l, Produce)
-		samples["produce acks=1"] = append(samples["produce acks=1"], rate)
-		samples["produce CPU"] = append(samples["produce CPU"], cpu)
-		rate, cpu = timed(ctx, t, pid, l, Consume)
-		samples["consume"] = append(samples["consume"], rate)
-		samples["consume CPU"] = append(samples["consume CPU"], cpu)
-		t.Logf("%s run %d: %.0f %.3f %.0f %.3f", c.name, i, last(samples["produce acks=1"]),
-			last(samples["produce CPU"]), rate, cpu)
-		if err := DeleteTopic(ctx, l); err != nil {
-			t.Fatal(err)
+		c.timed(ctx, t, "produce acks=1", "produce CPU", warm, l, Produce)
+	}
+	unix.Sync() // the reads are not to wait for the writes
+	for i := range *reads {
+		for _, c := range inTurn(both, i) {
+			c.timed(ctx, t, "consume", "consume CPU", warm, load(c), Consume)
 		}
 	}
-	for name, s := range samples {
-		out[name] = median(s[*warmups:])
+	for i := range *reads {
+		for _, c := range inTurn(both, i) {
+			c.timed(ctx, t, "consume, not decoded", "consume, not decoded CPU", warm, load(c), Drain)
+		}
 	}
-}
-
-// touchMemory writes and removes a file of the size of a run. In a virtual machine that reports
-// free pages, memory that was free for seconds belongs to the host, and whoever writes it first
-// pays three times the price of the copy: that must not fall to whichever server happens to run
-// then.
-func (c *contender) touchMemory(t *testing.T, bytes int64) {
-	name := filepath.Join(c.dir, "touch")
-	f, err := os.Create(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.Remove(name)
-	defer f.Close()
-	chunk := make([]byte, 1<<20)
-	for n := int64(0); n < bytes; n += int64(len(chunk)) {
-		if _, err := f.Write(chunk); err != nil {
+	for _, c := range both {
+		if err := DeleteTopic(ctx, load(c)); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func timed(ctx context.Context, t *testing.T, pid int, l Load,
+// timed runs one load and notes its rate and what the broker spent, unless it was a warm-up.
+func (c *contender) timed(ctx context.Context, t *testing.T, rate, cpu string, warm bool, l Load,
 	run func(context.Context, Load) (Throughput, error),
-) (thousandsPerSecond, cpuPerGB float64) {
-	before, err := CPU(pid)
+) {
+	before, err := CPU(c.pid())
 	if err != nil {
 		t.Fatal(err)
 	}
 	r, err := run(ctx, l)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s: %s: %v", c.name, rate, err)
 	}
-	after, err := CPU(pid)
+	after, err := CPU(c.pid())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r.PerSecond() / 1000, (after - before).Seconds() / r.GB()
+	thousands, perGB := r.PerSecond()/1000, (after-before).Seconds()/r.GB()
+	t.Logf("%s %s, %s: %.0f k/s, %.3f CPU s/GB", c.name, l.Topic, rate, thousands, perGB)
+	if warm {
+		return
+	}
+	c.note(rate, thousands)
+	c.note(cpu, perGB)
 }
 
-func (c *contender) latency(ctx context.Context, t *testing.T, out map[string]float64) {
-	l := Load{Brokers: []string{c.kafka}, Topic: "latency", Partitions: partitions, Size: recordSize}
-	if err := CreateTopic(ctx, l); err != nil {
-		t.Fatal(err)
+func latency(ctx context.Context, t *testing.T, both []*contender) {
+	load := func(c *contender) Load {
+		return Load{
+			Brokers: []string{c.kafka}, Topic: "latency", Partitions: partitions, Size: recordSize,
+		}
 	}
-	samples := map[string][]float64{}
-	for i := range 1 + *rounds {
-		r, err := MeasureLatency(ctx, l, perSecond, 5*time.Second)
-		if err != nil {
+	for _, c := range both {
+		if err := CreateTopic(ctx, load(c)); err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("%s latency %d: %+v", c.name, i, r)
-		for name, p := range map[string]Percentiles{"ack": r.Ack, "end to end": r.EndToEnd} {
-			for suffix, d := range map[string]time.Duration{
-				" p50": p.P50, " p99": p.P99, " p99.9": p.P999,
-			} {
-				samples[name+suffix] = append(samples[name+suffix], d.Seconds()*1000)
+	}
+	for i := range 1 + *rounds {
+		for _, c := range inTurn(both, i) {
+			r, err := MeasureLatency(ctx, load(c), perSecond, 5*time.Second)
+			if err != nil {
+				t.Fatalf("%s: latency: %v", c.name, err)
+			}
+			t.Logf("%s latency %d: %+v", c.name, i, r)
+			if i == 0 {
+				continue
+			}
+			for name, p := range map[string]Percentiles{"ack": r.Ack, "end to end": r.EndToEnd} {
+				c.note(name+" p50", p.P50.Seconds()*1000)
+				c.note(name+" p99", p.P99.Seconds()*1000)
+				c.note(name+" p99.9", p.P999.Seconds()*1000)
 			}
 		}
 	}
-	for name, s := range samples {
-		out[name] = median(s[1:])
+}
+
+// startUp restarts the brokers with a topic of many partitions.
+func startUp(ctx context.Context, t *testing.T, both []*contender) {
+	for _, c := range both {
+		many := Load{Brokers: []string{c.kafka}, Topic: "many", Partitions: manyParts}
+		if err := CreateTopic(ctx, many); err != nil {
+			t.Fatal(err)
+		}
+		stop(t, c.running)
+	}
+	for i := range *rounds {
+		for _, c := range inTurn(both, i) {
+			c.note("start-up, 1,000 partitions", c.startBroker(ctx, t, "many", manyParts).Seconds())
+			stop(t, c.running)
+		}
 	}
 }
 
+// print writes the table to standard output, where make shows it, and returns what misses its bar
+// or was not measured. The columns of the servers are medians; the ratio is the median of the
+// ratios of neighbouring samples, which the machine's drift touches least.
+func print(both []*contender) (missed []string) {
+	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	if len(both) == 1 {
+		for _, r := range rows {
+			fmt.Fprintf(w, "\t%s, %s\t%.3f\t\n", r.name, r.unit, median(both[0].got[r.name]))
+		}
+		w.Flush()
+		return nil
+	}
+	fmt.Fprintf(w, "\trow\tours\tApache\tratio\tbar\t\t\n")
+	for _, r := range rows {
+		a, b := both[0].got[r.name], both[1].got[r.name]
+		ratio := median(ratios(a, b))
+		bar, met := fmt.Sprintf("≤ %.2f", r.bar), ratio > 0 && ratio <= r.bar
+		if r.more {
+			bar, met = fmt.Sprintf("≥ %.2f", r.bar), ratio >= r.bar
+		}
+		verdict := "met"
+		if !met {
+			verdict = "MISSED"
+			missed = append(missed, r.name)
+		}
+		fmt.Fprintf(w, "\t%s, %s\t%.3f\t%.3f\t%.2f\t%s\t%s\t\n",
+			r.name, r.unit, median(a), median(b), ratio, bar, verdict)
+	}
+	w.Flush()
+	return missed
+}
+
+// ratios divides neighbours; nothing comes back if samples are missing.
+func ratios(a, b []float64) []float64 {
+	if len(a) != len(b) {
+		return nil
+	}
+	out := make([]float64, len(a))
+	for i := range a {
+		out[i] = a[i] / b[i]
+	}
+	return out
+}
+
+// median is 0 for no samples.
 func median(s []float64) float64 {
-	s = slices.Clone(s)
-	slices.Sort(s)
-	return s[len(s)/2]
-}
-
-func last(s []float64) float64 { return s[len(s)-1] }
-
-func freeAddr(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	if len(s) == 0 {
+		return 0
 	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-func awaitPort(t *testing.T, addr string) {
-	deadline := time.Now().Add(time.Minute)
-	for time.Now().Before(deadline) {
-		if c, err := net.Dial("tcp", addr); err == nil {
-			c.Close()
-			return
-		}
-		<-time.After(pollInterval)
-	}
-	t.Fatalf("nothing listens on %s", addr)
-}
-
-func start(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
-	var log strings.Builder
-	cmd.Stderr, cmd.Stdout = &log, &log
-	// A server of a test that dies must die too.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("%v said:\n%s", cmd.Args, log.String())
-		}
-	})
-	return cmd
-}
-
-// stop ends a server the way a service manager does.
-func stop(t *testing.T, cmd *exec.Cmd) {
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return // stopped before
-	}
-	err := cmd.Wait()
-	// A JVM reports the signal as its exit status.
-	if code := cmd.ProcessState.ExitCode(); code != 0 && code != 143 {
-		t.Errorf("%v: %v", cmd.Args, err)
-	}
+	s = slices.Sorted(slices.Values(s))
+	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
 }
