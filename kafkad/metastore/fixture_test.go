@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,11 +25,15 @@ import (
 // servers are the ZooKeeper servers to test against: ours always, Apache's with the interop tag.
 var servers = map[string]func(testing.TB) string{"zkd": startZKD}
 
+// chroots counts them, for a test may run several times beside the same server.
+var chroots atomic.Int64
+
 // onEach runs f against each server, in a chroot of its own.
 func onEach(t *testing.T, f func(t *testing.T, connect string)) {
 	for _, name := range slices.Sorted(mapKeys(servers)) {
 		t.Run(name, func(t *testing.T) {
-			f(t, address(t, name)+"/"+strings.ReplaceAll(t.Name(), "/", "-")+"/deep")
+			own := fmt.Sprintf("%s-%d", strings.ReplaceAll(t.Name(), "/", "-"), chroots.Add(1))
+			f(t, address(t, name)+"/"+own+"/deep")
 		})
 	}
 }
