@@ -51,8 +51,12 @@ type File interface {
 	// Truncate cuts the file or extends it with zeros.
 	Truncate(size int64) error
 	// Sync makes the content durable (fdatasync). After a failure nothing is known about what
-	// was written since the last success: the caller must not go on.
+	// was written since the last success: the caller must not go on. Neither does a later success
+	// tell: the operating system takes what it failed to write for written.
 	Sync() error
+	// Forget drops what the operating system's cache has of the file and need not write any more,
+	// so that reads see what the disk has. Where there is no such call it does nothing.
+	Forget()
 	// Preallocate makes the file at least size long, filled with zeros, and reserves the blocks
 	// for it where the filesystem can. It does not fail for want of space: the write will.
 	Preallocate(size int64) error
@@ -66,6 +70,16 @@ type File interface {
 type Info struct {
 	Size int64
 	Dir  bool
+}
+
+// Settle makes what reads of a file see and what the disk has the same: what a process that was
+// killed left in the cache goes to the disk, and what the disk refused is not shown any more.
+func Settle(f File) error {
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	f.Forget()
+	return nil
 }
 
 // LockedError says that somebody else holds a lock.

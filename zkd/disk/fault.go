@@ -2,6 +2,7 @@ package disk
 
 import (
 	"io/fs"
+	"math/rand/v2"
 	"strings"
 )
 
@@ -45,6 +46,9 @@ type Fault struct {
 	Times int    // fail so many, 0 for all from then on
 	Err   error  // e.g. syscall.EIO
 	Short int    // of a write: bytes written before it fails
+
+	// Rand decides what reaches the disk of a sync that fails; nil: nothing.
+	Rand *rand.Rand
 }
 
 // Fail adds a fault. The first that matches an operation decides.
@@ -66,8 +70,20 @@ func (m *Mem) Heal() {
 
 // check decides whether an operation happens and, for a write, how much of it.
 func (m *Mem) check(op Op, name string, size int) (int, error) {
+	fault, err := m.strike(op, name)
+	switch {
+	case err == nil:
+		return size, nil
+	case fault == nil:
+		return 0, err
+	}
+	return min(fault.Short, size), err
+}
+
+// strike decides whether an operation fails, and by which fault; by none when the power is gone.
+func (m *Mem) strike(op Op, name string) (*Fault, error) {
 	if m.steps == 0 {
-		return 0, &fs.PathError{Op: string(op), Path: name, Err: ErrPowerCut}
+		return nil, &fs.PathError{Op: string(op), Path: name, Err: ErrPowerCut}
 	}
 	if op.changing() {
 		m.done++
@@ -86,7 +102,7 @@ func (m *Mem) check(op Op, name string, size int) (int, error) {
 		if f.Times > 0 {
 			f.Times--
 		}
-		return min(f.Short, size), &fs.PathError{Op: string(op), Path: name, Err: f.Err}
+		return f, &fs.PathError{Op: string(op), Path: name, Err: f.Err}
 	}
-	return size, nil
+	return nil, nil
 }

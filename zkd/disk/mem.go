@@ -14,11 +14,13 @@ import (
 )
 
 // Mem is a filesystem in memory that knows what is durable. Crash gives the filesystem that a
-// machine would find after the power was cut; CutAfter cuts it in the middle of an operation's
-// steps; Fail makes operations fail.
+// machine would find after the power was cut, Kill the one that a process finds whose predecessor
+// was killed; CutAfter ends either in the middle of an operation's steps; Fail makes operations
+// fail.
 //
-// Invariant: a node's durable content plus its pending writes in order is its content, and the same
-// holds for the names of a directory.
+// Invariant: a node's durable content plus its pending writes in order is its content, unless a
+// Sync of it has failed: then the content also shows what is lost, until Forget. The durable names
+// of a directory plus the pending changes are its names.
 type Mem struct {
 	mu     sync.Mutex
 	dirs   map[string]*memDir
@@ -98,9 +100,10 @@ func (m *Mem) SetFree(bytes uint64) {
 	m.free = bytes
 }
 
-// Crash cuts the power and returns what the next start finds. Each write since the last Sync of
-// its file is lost, kept, or torn at a byte; each change of names since the last SyncDir is lost
-// or kept. Locks are gone. The receiver answers everything with ErrPowerCut from now on.
+// Crash cuts the power and returns what the next start finds. Of what was written since the last
+// Sync of a file, each sector has reached the disk or not; each change of names since the last
+// SyncDir is lost or kept. Locks are gone. The receiver answers everything with ErrPowerCut from
+// now on.
 func (m *Mem) Crash(rng *rand.Rand) *Mem {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -134,22 +137,21 @@ func (m *Mem) Crash(rng *rand.Rand) *Mem {
 	return after
 }
 
+// Kill ends the process and returns what the next one finds: everything that was written, durable
+// or not. Locks are gone. The receiver answers everything with ErrPowerCut from now on.
+func (m *Mem) Kill() *Mem {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.steps = 0
+	after := NewMem()
+	after.free = m.free
+	after.dirs = m.dirs // which the receiver does not touch any more
+	return after
+}
+
 func (n *memNode) crash(rng *rand.Rand) *memNode {
 	c := n.durable.clone()
-	for _, w := range n.pending {
-		switch rng.IntN(3) {
-		case 0:
-		case 1:
-			c.apply(w)
-		case 2:
-			if len(w.data) > 0 {
-				w.data = w.data[:rng.IntN(len(w.data)+1)]
-				if len(w.data) > 0 {
-					c.apply(w)
-				}
-			}
-		}
-	}
+	land(&c, n.pending, rng)
 	return &memNode{now: c, durable: c.clone()}
 }
 

@@ -24,14 +24,21 @@ func (n *memNode) write(w write) {
 }
 
 func (f *memFile) begin(op Op, size int) (int, error) {
+	if err := f.usable(op); err != nil {
+		return 0, err
+	}
+	return f.m.check(op, f.name, size)
+}
+
+func (f *memFile) usable(op Op) error {
 	if f.closed {
-		return 0, &fs.PathError{Op: string(op), Path: f.name, Err: ErrClosed}
+		return &fs.PathError{Op: string(op), Path: f.name, Err: ErrClosed}
 	}
 	changes := op == OpWrite || op == OpTruncate || op == OpPreallocate
 	if f.readOnly && changes {
-		return 0, &fs.PathError{Op: string(op), Path: f.name, Err: fs.ErrPermission}
+		return &fs.PathError{Op: string(op), Path: f.name, Err: fs.ErrPermission}
 	}
-	return f.m.check(op, f.name, size)
+	return nil
 }
 
 func (f *memFile) Name() string { return f.name }
@@ -108,14 +115,35 @@ func (f *memFile) Preallocate(size int64) error {
 func (f *memFile) Sync() error {
 	f.m.mu.Lock()
 	defer f.m.mu.Unlock()
-	if _, err := f.begin(OpSync, 0); err != nil {
+	if err := f.usable(OpSync); err != nil {
 		return err
 	}
-	for _, w := range f.node.pending {
-		f.node.durable.apply(w)
+	fault, err := f.m.strike(OpSync, f.name)
+	switch {
+	case err == nil:
+		for _, w := range f.node.pending {
+			f.node.durable.apply(w)
+		}
+	case fault == nil:
+		return err
+	case fault.Rand != nil:
+		land(&f.node.durable, f.node.pending, fault.Rand)
 	}
-	f.node.pending = nil
-	return nil
+	f.node.pending = nil // also behind a failure: nobody will try to write it again
+	return err
+}
+
+func (f *memFile) Forget() {
+	f.m.mu.Lock()
+	defer f.m.mu.Unlock()
+	if f.closed || f.m.steps == 0 {
+		return
+	}
+	n := f.node
+	n.now = n.durable.clone()
+	for _, w := range n.pending {
+		n.now.apply(w)
+	}
 }
 
 func (f *memFile) Size() (int64, error) {

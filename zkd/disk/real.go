@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Real is the filesystem of the operating system.
@@ -128,6 +130,11 @@ func (f *realFile) Sync() error {
 		return &os.PathError{Op: "fdatasync", Path: f.Name(), Err: err}
 	}
 	return nil
+}
+
+func (f *realFile) Forget() {
+	// A filesystem that does not know the advice has no cache that lies, or cannot help it.
+	_ = retry(func() error { return unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) })
 }
 
 func (f *realFile) Preallocate(size int64) error {
