@@ -37,9 +37,9 @@ type Info struct {
 	Txns         int     // replayed
 	Gaps         int     // places where zxids within an epoch are missing
 	LastZxid     int64
-	Healed       txnlog.Healed
-	Orphans      int   // ephemerals of sessions that are gone, deleted
-	Mismatches   int64 // digests in snapshot and log that were not the tree's
+	Healed       []txnlog.Healed // unfinished writes that were cut off
+	Orphans      int             // ephemerals of sessions that are gone, deleted
+	Mismatches   int64           // digests in snapshot and log that were not the tree's
 	// AwaitedDigest is not 0 when the log ends before the snapshot does: transactions up to it
 	// had been applied, but perhaps never acknowledged, when the snapshot was written.
 	AwaitedDigest int64

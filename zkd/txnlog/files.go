@@ -84,7 +84,7 @@ func Truncate(fsys disk.FS, dir string, zxid int64) error {
 			}
 			continue
 		}
-		end, err := endOf(fsys, name, zxid)
+		end, err := endOf(fsys, name, files[i].Zxid, zxid)
 		if err != nil {
 			return err
 		}
@@ -101,8 +101,8 @@ func remove(fsys disk.FS, dir, name string) error {
 }
 
 // endOf finds where the last record up to zxid ends.
-func endOf(fsys disk.FS, name string, zxid int64) (int64, error) {
-	f, err := openFile(fsys, name)
+func endOf(fsys disk.FS, name string, first, zxid int64) (int64, error) {
+	f, err := openFile(fsys, name, first, true)
 	if err != nil {
 		return 0, err
 	}

@@ -48,7 +48,8 @@ type Options struct {
 	PreallocBytes int64
 	// SizeLimit makes Flush begin a new file when the current one is longer; 0 for no limit.
 	SizeLimit int64
-	// NoSync leaves durability to the operating system (upstream's forceSync=no).
+	// NoSync leaves durability to the operating system (upstream's forceSync=no) until the file
+	// ends: of the earlier files recovery expects that they are whole.
 	NoSync bool
 }
 
@@ -217,6 +218,15 @@ func (l *Log) Roll() error {
 	}
 	if l.file == nil {
 		return nil
+	}
+	if l.o.NoSync {
+		err := l.file.Sync()
+		if err == nil {
+			err = l.o.FS.SyncDir(l.o.Dir)
+		}
+		if err != nil {
+			return l.fail(fmt.Errorf("end transaction log: %w", err))
+		}
 	}
 	err := l.file.Close()
 	l.file = nil
