@@ -42,11 +42,12 @@ func (e *CorruptError) Error() string {
 	return fmt.Sprintf("snapshot %s is corrupt at offset %d: %s", e.File, e.Offset, e.Reason)
 }
 
-// Read loads a snapshot file. The tree awaits BeginReplay with the zxid of the name.
+// Read loads a snapshot file, as the disk has it. The tree awaits BeginReplay with the zxid of the
+// name.
 func Read(fsys disk.FS, path string, codec Codec) (*tree.Tree, error) {
-	f, err := fsys.Open(path)
+	f, err := open(fsys, path)
 	if err != nil {
-		return nil, fmt.Errorf("open snapshot: %w", err)
+		return nil, err
 	}
 	defer func() { _ = f.Close() }()
 	r, err := decompress(f, codec)

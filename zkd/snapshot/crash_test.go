@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"syscall"
 	"testing"
 
 	"zkafka/zkd/disk"
@@ -271,8 +272,26 @@ func sameNode(a, b *tree.Tree, path string) error {
 	return nil
 }
 
-// TestCrashSnapshot cuts the power while snapshots are written and purged. What has the name of a
-// snapshot behind it must be a whole one, and those that were committed and not purged must be there.
+// end ends the process, alone or with the machine.
+func end(rng *rand.Rand, m *disk.Mem) *disk.Mem {
+	if rng.IntN(2) == 0 {
+		return m.Kill()
+	}
+	return m.Crash(rng)
+}
+
+// failSync lets one of the next syncs fail.
+func failSync(rng *rand.Rand, m *disk.Mem, name string) {
+	f := disk.Fault{Op: disk.OpSync, Path: name, Err: syscall.EIO, Times: 1, Skip: rng.IntN(6)}
+	if rng.IntN(2) == 0 {
+		f.Rand = rng
+	}
+	m.Fail(f)
+}
+
+// TestCrashSnapshot cuts the power, kills the process and fails syncs while snapshots are written
+// and purged. What has the name of a snapshot behind it must be a whole one, and those that were
+// committed and not purged must be there.
 func TestCrashSnapshot(t *testing.T) {
 	const dir = "/data/version-2"
 	runs, seed := crashRuns(t), env(t, "CRASH_SEED", 1)
@@ -286,6 +305,9 @@ func TestCrashSnapshot(t *testing.T) {
 		var committed int64
 		w := newWorkload(rng)
 		m.CutAfter(rng.IntN(60))
+		if rng.IntN(3) == 0 {
+			failSync(rng, m, "")
+		}
 		for {
 			for range 1 + rng.IntN(5) {
 				w.next()
@@ -300,11 +322,11 @@ func TestCrashSnapshot(t *testing.T) {
 			if errors.Is(err, disk.ErrPowerCut) {
 				break
 			}
-			if err != nil {
+			if err != nil && !errors.Is(err, syscall.EIO) {
 				t.Fatal(err)
 			}
 		}
-		m = m.Crash(rng)
+		m = end(rng, m)
 		files, err := snapshot.Files(m, dir)
 		if err != nil {
 			t.Fatal(err)
@@ -354,8 +376,9 @@ type server struct {
 	info  snapshot.Info
 	acked int64
 
-	walk *tree.Walk
-	snap *snapshot.Writer
+	walk  *tree.Walk
+	snap  *snapshot.Writer
+	purge *snapshot.Purger
 }
 
 // step appends a few transactions, makes them durable, applies them, and goes on with a snapshot
@@ -403,17 +426,25 @@ func (s *server) stepSnapshot() error {
 	if _, err := s.snap.Write(b); err != nil || !done {
 		return err
 	}
+	zxid := s.walk.Zxid()
 	s.walk = nil
-	if err := s.snap.Commit(); err != nil {
+	err := s.snap.Commit()
+	switch {
+	case errors.Is(err, syscall.EIO):
+		return nil // the server goes on without this one
+	case err != nil:
 		return err
+	case s.rng.IntN(2) == 0:
+		s.purge.Written(zxid) // or it is read
 	}
-	_, err := snapshot.Purge(s.fsys, s.info.SnapDir, s.info.LogDir, 3)
+	_, err = s.purge.Purge()
 	return err
 }
 
-// TestCrashRecover cuts the power at random steps of a server's log, fuzzy snapshots, purges and
-// recoveries. Behind every cut the server must come up without help, with the tree that the
-// transactions up to its zxid give, and none of those it had acknowledged missing.
+// TestCrashRecover cuts the power, kills the process and fails syncs at random steps of a server's
+// log, fuzzy snapshots, purges and recoveries. Behind every crash the server must come up without
+// help, with the tree that the transactions up to its zxid give, and none of those it had
+// acknowledged missing.
 func TestCrashRecover(t *testing.T) {
 	runs, seed := crashRuns(t), env(t, "CRASH_SEED", 1)
 	for run := range runs {
@@ -423,18 +454,21 @@ func TestCrashRecover(t *testing.T) {
 			if err := s.live(); err != nil {
 				t.Fatalf("seed %d, run %d, life %d: %v\n%s", seed, run, life, err, s.fsys)
 			}
-			s.fsys = s.fsys.Crash(rng)
+			s.fsys = end(rng, s.fsys)
 		}
 	}
 }
 
-// live recovers, perhaps with the power going on the way, checks the tree and serves until the
-// power goes.
+// live recovers, perhaps with crashes on the way, checks the tree and serves until something
+// happens.
 func (s *server) live() error {
 	for s.rng.IntN(3) == 0 {
-		s.fsys.CutAfter(s.rng.IntN(12))
+		s.fsys.CutAfter(s.rng.IntN(16))
+		if s.rng.IntN(4) == 0 {
+			failSync(s.rng, s.fsys, "")
+		}
 		_, _, _ = snapshot.Recover(s.fsys, "/data", "/logs", snapshot.RecoverOptions{})
-		s.fsys = s.fsys.Crash(s.rng)
+		s.fsys = end(s.rng, s.fsys)
 	}
 	var err error
 	s.tree, s.info, err = snapshot.Recover(s.fsys, "/data", "/logs", snapshot.RecoverOptions{})
@@ -460,9 +494,15 @@ func (s *server) live() error {
 	if err != nil {
 		return err
 	}
+	s.purge = snapshot.NewPurger(s.fsys, s.info.SnapDir, s.info.LogDir, 3)
+	s.purge.Recovered(&s.info)
 	s.fsys.CutAfter(s.rng.IntN(150))
+	if s.rng.IntN(3) == 0 {
+		failSync(s.rng, s.fsys, []string{"log.", "snapshot."}[s.rng.IntN(2)])
+	}
 	for {
-		if err := s.step(); errors.Is(err, disk.ErrPowerCut) {
+		err := s.step()
+		if errors.Is(err, disk.ErrPowerCut) || errors.Is(err, syscall.EIO) {
 			return nil
 		} else if err != nil {
 			return err

@@ -1,10 +1,10 @@
 package snapshot
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
+	"slices"
+	"sync"
 
 	"zkafka/zkd/disk"
 	"zkafka/zkd/txnlog"
@@ -13,54 +13,63 @@ import (
 // MinRetain is the least number of snapshots that a purge keeps, whatever is asked.
 const MinRetain = 3
 
-// PurgeList tells which snapshots and logs are not needed any more: all snapshots but the newest
-// retain valid ones, and the logs whose transactions are all in the oldest one kept. Without a
-// valid snapshot nothing is listed.
-func PurgeList(fsys disk.FS, snapDir, logDir string, retain int) ([]string, error) {
-	retain = max(retain, MinRetain)
-	snaps, err := Files(fsys, snapDir)
-	if err != nil {
-		return nil, err
-	}
-	valid, oldest := 0, int64(0)
-	for _, s := range snaps {
-		if valid == retain {
-			break
-		}
-		if looksValid(fsys, filepath.Join(snapDir, s.Name), s.Codec) {
-			valid++
-			oldest = s.Zxid
-		}
-	}
-	if valid == 0 {
-		return nil, nil
-	}
-	var list []string
-	for _, s := range snaps {
-		if s.Zxid < oldest {
-			list = append(list, filepath.Join(snapDir, s.Name))
-		}
-	}
-	logs, err := txnlog.Files(fsys, logDir)
-	if err != nil {
-		return nil, err
-	}
-	needed := txnlog.Needed(logs, oldest)
-	for _, l := range logs[:len(logs)-len(needed)] {
-		list = append(list, filepath.Join(logDir, l.Name))
-	}
-	return list, nil
+// Purger deletes snapshots and logs that are not needed any more. It counts only snapshots that are
+// known to be good: that a server has come up from, that were written to their end, or that it has
+// read itself. One that only looks good may be the one whose damage makes the next start go back to
+// the snapshot that a purge has taken away.
+//
+// Its methods may be called from several goroutines.
+type Purger struct {
+	fsys            disk.FS
+	snapDir, logDir string
+	retain          int
+
+	mu    sync.Mutex
+	known map[string]bool // names of snapshots: good or not
 }
 
-// Purge removes what PurgeList tells, snapshots before the logs they need, and returns what it has
-// removed.
-func Purge(fsys disk.FS, snapDir, logDir string, retain int) (removed []string, err error) {
-	list, err := PurgeList(fsys, snapDir, logDir, retain)
-	if err != nil {
+// NewPurger returns a purger that keeps the newest good snapshots, retain of them, and what is
+// needed to come up from each of them.
+func NewPurger(fsys disk.FS, snapDir, logDir string, retain int) *Purger {
+	return &Purger{
+		fsys: fsys, snapDir: snapDir, logDir: logDir, retain: max(retain, MinRetain),
+		known: map[string]bool{},
+	}
+}
+
+// Recovered tells the purger what a recovery has found out about snapshots.
+func (p *Purger) Recovered(i *Info) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, name := range i.Unusable {
+		p.known[name] = false
+	}
+	if i.Snapshot != "" {
+		p.known[filepath.Base(i.Snapshot)] = true
+	}
+}
+
+// Written tells the purger that the snapshot of a zxid was written to its end.
+func (p *Purger) Written(zxid int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.known[FileName(zxid)] = true
+}
+
+// Purge deletes all snapshots older than those that are kept, and the logs whose transactions are
+// all in the oldest one kept, and returns what it has removed. With fewer good snapshots than are
+// to be kept it removes nothing.
+func (p *Purger) Purge() (removed []string, err error) {
+	list, err := p.list()
+	if err != nil || len(list) == 0 {
 		return nil, err
 	}
+	// A snapshot whose name may be gone after a power cut is no reason to delete another.
+	if err := p.fsys.SyncDir(p.snapDir); err != nil {
+		return nil, fmt.Errorf("purge: %w", err)
+	}
 	for _, name := range list {
-		if err := fsys.Remove(name); err != nil {
+		if err := p.fsys.Remove(name); err != nil {
 			return removed, fmt.Errorf("purge: %w", err)
 		}
 		removed = append(removed, name)
@@ -68,30 +77,60 @@ func Purge(fsys disk.FS, snapDir, logDir string, retain int) (removed []string, 
 	return removed, nil
 }
 
-// looksValid is upstream's quick test: a plain file ends in the string "/", a compressed one
-// begins with its magic number.
-func looksValid(fsys disk.FS, path string, codec Codec) bool {
-	f, err := fsys.Open(path)
+// list tells what is not needed, the oldest first, snapshots before logs.
+func (p *Purger) list() ([]string, error) {
+	snaps, err := Files(p.fsys, p.snapDir)
 	if err != nil {
-		return false
+		return nil, err
 	}
-	defer func() { _ = f.Close() }()
-	size, err := f.Size()
-	if err != nil || size < 10 {
-		return false
+	good, oldest := 0, int64(0)
+	for _, s := range snaps {
+		if good == p.retain {
+			break
+		}
+		if p.good(s) {
+			good++
+			oldest = s.Zxid
+		}
 	}
-	var b [8]byte
-	switch codec {
-	case Gzip:
-		return readAt(f, b[:2], 0) && b[0] == 0x1f && b[1] == 0x8b
-	case Snappy:
-		return readAt(f, b[:8], 0) && string(b[:]) == string(xerialMagic)
-	case Plain:
+	if good < p.retain {
+		return nil, nil
 	}
-	return readAt(f, b[:5], size-5) && string(b[:5]) == "\x00\x00\x00\x01/"
+	var list []string
+	for _, s := range slices.Backward(snaps) {
+		if s.Zxid < oldest {
+			list = append(list, filepath.Join(p.snapDir, s.Name))
+		}
+	}
+	logs, err := txnlog.Files(p.fsys, p.logDir)
+	if err != nil {
+		return nil, err
+	}
+	needed := txnlog.Needed(logs, oldest)
+	for _, l := range logs[:len(logs)-len(needed)] {
+		list = append(list, filepath.Join(p.logDir, l.Name))
+	}
+	return list, nil
 }
 
-func readAt(f disk.File, b []byte, off int64) bool {
-	n, err := f.ReadAt(b, off)
-	return n == len(b) && (err == nil || errors.Is(err, io.EOF))
+// good reads a snapshot that nothing is known about.
+func (p *Purger) good(s FileInfo) bool {
+	p.mu.Lock()
+	good, known := p.known[s.Name]
+	p.mu.Unlock()
+	if known {
+		return good
+	}
+	if err := verify(p.fsys, filepath.Join(p.snapDir, s.Name), s.Codec); err != nil {
+		return false // what an error says now it may not say at the next purge
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.known[s.Name] = true
+	return true
+}
+
+// Purge is a purge by somebody who knows nothing yet.
+func Purge(fsys disk.FS, snapDir, logDir string, retain int) (removed []string, err error) {
+	return NewPurger(fsys, snapDir, logDir, retain).Purge()
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"zkafka/zkd/disk"
@@ -33,9 +34,11 @@ type Info struct {
 
 	Snapshot     string // file the tree was read from, "" for none
 	SnapshotZxid int64
-	Skipped      []error // newer snapshots that could not be used
-	Txns         int     // replayed
-	Gaps         int     // places where zxids within an epoch are missing
+	Skipped      []error  // why newer snapshots could not be used
+	Unusable     []string // their names
+	Txns         int      // replayed
+	Gaps         int      // places where zxids within an epoch are missing
+	FirstGap     Gap
 	LastZxid     int64
 	Healed       []txnlog.Healed // unfinished writes that were cut off
 	Orphans      int             // ephemerals of sessions that are gone, deleted
@@ -46,6 +49,12 @@ type Info struct {
 	Load, Replay  time.Duration
 }
 
+// Gap is a place where transactions are missing, in front of a file or within it.
+type Gap struct {
+	File     string
+	From, To int64 // zxids of the first and the last that are missing
+}
+
 // ErrNoSnapshot is the cause when there are logs and no snapshot.
 var ErrNoSnapshot = errors.New("there is a transaction log but no snapshot")
 
@@ -53,6 +62,9 @@ var ErrNoSnapshot = errors.New("there is a transaction log but no snapshot")
 // transactions behind it. dataDir and logDir are the directories of the configuration, without
 // version-2; logDir may be empty for the same as dataDir. Torn tails are cut off. A directory
 // without any file gives the tree of an empty database.
+//
+// The tree is made of what the disk has, whatever an earlier run has left in the cache: the caller
+// may build on it.
 //
 // The caller holds the lock of the directories (LockDirs).
 func Recover(fsys disk.FS, dataDir, logDir string, o RecoverOptions) (*tree.Tree, Info, error) {
@@ -73,16 +85,31 @@ func Recover(fsys disk.FS, dataDir, logDir string, o RecoverOptions) (*tree.Tree
 	for _, file := range files {
 		t, err := load(fsys, &info, file, o)
 		if err == nil {
-			return t, info, nil
+			return t, info, info.reaches(files[0])
 		}
 		var log *replayError
 		if errors.As(err, &log) {
 			return nil, info, log.err
 		}
 		info.Skipped = append(info.Skipped, err)
+		info.Unusable = append(info.Unusable, file.Name)
 	}
-	return nil, info, fmt.Errorf("none of the %d snapshots in %s can be used: %w",
-		len(files), info.SnapDir, errors.Join(info.Skipped...))
+	return nil, info, fmt.Errorf("none of the %d snapshots in %s can be used; put back a whole "+
+		"copy of one of them: %w", len(files), info.SnapDir, errors.Join(info.Skipped...))
+}
+
+// reaches makes sure that what was recovered goes as far as the newest snapshot that was passed
+// over. A server takes a snapshot of what is in its log, so a log that ends before it has lost its
+// end, and with it transactions that were acknowledged.
+func (i *Info) reaches(newest FileInfo) error {
+	if len(i.Skipped) == 0 || i.LastZxid >= newest.Zxid {
+		return nil
+	}
+	name := filepath.Join(i.SnapDir, newest.Name)
+	return fmt.Errorf("transactions 0x%x to 0x%x are missing: the log does not have them, and the "+
+		"snapshot that does cannot be used. Put back the missing log files or a whole copy of the "+
+		"snapshot; or give the transactions up and move %s away: %w", i.LastZxid+1, newest.Zxid,
+		name, errors.Join(i.Skipped...))
 }
 
 // replayError is a failure that no older snapshot can help.
@@ -119,6 +146,9 @@ func prepare(fsys disk.FS, dataDir, logDir string, o RecoverOptions) (Info, erro
 	if err := removeTemps(fsys, info.SnapDir); err != nil {
 		return info, err
 	}
+	if err := settleNames(fsys, &info); err != nil {
+		return info, err
+	}
 	if info.SnapDir == info.LogDir {
 		return info, nil
 	}
@@ -139,6 +169,24 @@ func prepare(fsys disk.FS, dataDir, logDir string, o RecoverOptions) (Info, erro
 			"dataDir and dataLogDir", info.SnapDir, logs[0].Name)
 	}
 	return info, nil
+}
+
+// settleNames makes durable what names the directories show: a run that was killed may have left
+// files, or made the directories themselves, without a sync.
+func settleNames(fsys disk.FS, info *Info) error {
+	done := map[string]bool{}
+	for _, dir := range []string{info.SnapDir, info.LogDir} {
+		for _, d := range []string{dir, filepath.Dir(dir)} {
+			if done[d] {
+				continue
+			}
+			if err := fsys.SyncDir(d); err != nil {
+				return fmt.Errorf("make the names in the data directory durable: %w", err)
+			}
+			done[d] = true
+		}
+	}
+	return nil
 }
 
 // recoverEmpty starts without a snapshot.
@@ -206,7 +254,7 @@ func replay(fsys disk.FS, info *Info, t *tree.Tree, o RecoverOptions) error {
 		return err
 	}
 	defer r.Close()
-	info.Txns, info.Gaps = 0, 0
+	info.Txns, info.Gaps, info.FirstGap = 0, 0, Gap{}
 	for {
 		rec, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -242,11 +290,16 @@ func checkGap(info *Info, last int64, rec txnlog.Record) error {
 	if rec.Zxid <= last+1 || rec.Zxid>>32 != last>>32 || last == 0 {
 		return nil
 	}
-	info.Gaps++
+	if info.Gaps++; info.Gaps == 1 {
+		info.FirstGap = Gap{File: rec.File, From: last + 1, To: rec.Zxid - 1}
+	}
 	if len(info.Skipped) == 0 {
 		return nil
 	}
 	return &txnlog.CorruptError{File: rec.File, Offset: rec.Offset, Reason: fmt.Sprintf(
 		"transactions 0x%x to 0x%x are missing, and the newer snapshot that has them "+
-			"cannot be used", last+1, rec.Zxid-1)}
+			"cannot be used (%v)", last+1, rec.Zxid-1, errors.Join(info.Skipped...)),
+		Way: fmt.Sprintf("put back the missing log files or a whole copy of the snapshot; or "+
+			"give these transactions up and move the damaged snapshots away: %s",
+			strings.Join(info.Unusable, " "))}
 }

@@ -2,6 +2,7 @@ package snapshot_test
 
 import (
 	"errors"
+	"io"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -73,6 +74,16 @@ func (x *world) damage(t testing.TB, name string, off int64) {
 	must(t, err)
 }
 
+func readFile(t testing.TB, m *disk.Mem, name string) []byte {
+	t.Helper()
+	f, err := m.Open(name)
+	must(t, err)
+	defer f.Close()
+	b, err := io.ReadAll(f)
+	must(t, err)
+	return b
+}
+
 func (x *world) recover(o snapshot.RecoverOptions) (*tree.Tree, snapshot.Info, error) {
 	return snapshot.Recover(x.fs, filepath.Dir(x.snap), filepath.Dir(x.logs), o)
 }
@@ -134,6 +145,67 @@ func TestRecoverRefusesHoles(t *testing.T) {
 	}
 }
 
+// TestRecoverRefusesALogThatEndsEarly: likewise when the end of the log is what is missing.
+func TestRecoverRefusesALogThatEndsEarly(t *testing.T) {
+	x := fill(t, "/d", "/d", 30, 60, 90)
+	x.damage(t, "/d/version-2/snapshot.5a", 100)
+	x.remove(t, "/d/version-2/log.3d") // 61 to 90
+	_, _, err := x.recover(snapshot.RecoverOptions{})
+	if err == nil || !strings.Contains(err.Error(), "transactions 0x3d to 0x5a are missing") ||
+		!strings.Contains(err.Error(), "move /d/version-2/snapshot.5a away") {
+		t.Error(err)
+	}
+	x.remove(t, "/d/version-2/snapshot.5a")
+	if tr, _, err := x.recover(snapshot.RecoverOptions{}); err != nil || tr.LastZxid() != 60 {
+		t.Error("the way out does not work", err)
+	}
+}
+
+// TestRecoverTellsGaps: a missing file is no reason not to start, as upstream.
+func TestRecoverTellsGaps(t *testing.T) {
+	x := fill(t, "/d", "/d", 30, 60, 90)
+	x.remove(t, "/d/version-2/snapshot.5a", "/d/version-2/snapshot.3c", "/d/version-2/log.1f")
+	_, info, err := x.recover(snapshot.RecoverOptions{})
+	must(t, err)
+	want := snapshot.Gap{File: "/d/version-2/log.3d", From: 31, To: 60}
+	if info.Gaps != 1 || info.FirstGap != want || info.LastZxid != 90 {
+		t.Errorf("%+v", info)
+	}
+}
+
+// TestRecoverBelievesTheDisk: a snapshot that only the cache has, as Apache's servers leave them, is
+// made durable before it counts, and one that the disk has lost is passed over.
+func TestRecoverBelievesTheDisk(t *testing.T) {
+	const name = "/d/version-2/snapshot.28"
+	for _, lost := range []bool{false, true} {
+		x := fill(t, "/d", "/d", 10, 20, 30, 40)
+		b := readFile(t, x.fs, name)
+		x.remove(t, name)
+		f, err := x.fs.Create(name)
+		must(t, err)
+		_, err = f.Write(b)
+		must(t, err)
+		if lost {
+			x.fs.Fail(disk.Fault{Op: disk.OpSync, Path: name, Err: syscall.EIO, Times: 1})
+			if err := f.Sync(); err == nil {
+				t.Fatal("the sync did not fail")
+			}
+		}
+		x.fs = x.fs.Kill()
+		tr, info, err := x.recover(snapshot.RecoverOptions{})
+		must(t, err)
+		if err := same(tr, x.w.tree); err != nil || (info.SnapshotZxid == 30) != lost {
+			t.Errorf("%v, %+v", err, info)
+		}
+		x.fs = x.fs.Crash(rand.New(rand.NewPCG(1, 0)))
+		tr, again, err := x.recover(snapshot.RecoverOptions{})
+		must(t, err)
+		if err := same(tr, x.w.tree); err != nil || again.SnapshotZxid != info.SnapshotZxid {
+			t.Errorf("%v, %+v", err, again)
+		}
+	}
+}
+
 func TestRecoverDamagedLog(t *testing.T) {
 	x := fill(t, "/d", "/d", 30, 60, 90)
 	x.remove(t, "/d/version-2/snapshot.5a")
@@ -188,19 +260,18 @@ func TestRecoverRemovesUnfinishedSnapshots(t *testing.T) {
 
 func TestPurge(t *testing.T) {
 	x := fill(t, "/d", "/l", 10, 20, 30, 40, 50)
-	writeFile(t, x.fs, "/d/version-2/snapshot.99", []byte("torn by an Apache server"))
+	writeFile(t, x.fs, "/d/version-2/snapshot.31", []byte("torn by an Apache server"))
 	removed, err := snapshot.Purge(x.fs, x.snap, x.logs, 1) // raised to 3
 	must(t, err)
-	want := []string{"/d/version-2/snapshot.14", "/d/version-2/snapshot.a", "/l/version-2/log.1",
-		"/l/version-2/log.b"}
-	slices.Sort(removed)
+	want := []string{"/d/version-2/snapshot.a", "/d/version-2/snapshot.14", "/l/version-2/log.1",
+		"/l/version-2/log.b"} // the oldest first
 	if !slices.Equal(removed, want) {
 		t.Errorf("removed %v, want %v", removed, want)
 	}
 	// log.15 begins before snapshot.1e and may hold transactions behind it.
 	tr, info, err := x.recover(snapshot.RecoverOptions{})
 	must(t, err)
-	if err := same(tr, x.w.tree); err != nil || len(info.Skipped) != 1 {
+	if err := same(tr, x.w.tree); err != nil || len(info.Skipped) != 0 {
 		t.Error(err, info)
 	}
 	if removed, err := snapshot.Purge(x.fs, x.snap, x.logs, 3); err != nil || removed != nil {
@@ -208,6 +279,80 @@ func TestPurge(t *testing.T) {
 	}
 	if removed, err := snapshot.Purge(x.fs, "/none", x.logs, 3); err != nil || removed != nil {
 		t.Error("without a snapshot nothing may be purged", removed, err)
+	}
+}
+
+// TestPurgeCountsGoodSnapshots: snapshots that end as whole ones do and are damaged do not count, or
+// the one that a recovery goes back to would be purged.
+func TestPurgeCountsGoodSnapshots(t *testing.T) {
+	x := fill(t, "/d", "/l", 10, 20, 30, 40, 50, 60, 70)
+	x.damage(t, "/d/version-2/snapshot.46", 100)
+	x.damage(t, "/d/version-2/snapshot.3c", 100)
+	x.damage(t, "/d/version-2/snapshot.32", 100)
+	removed, err := snapshot.Purge(x.fs, x.snap, x.logs, 3)
+	must(t, err)
+	if !slices.Equal(removed, []string{"/d/version-2/snapshot.a", "/l/version-2/log.1"}) {
+		t.Errorf("removed %v", removed)
+	}
+	x.damage(t, "/d/version-2/snapshot.28", 100)
+	if removed, err := snapshot.Purge(x.fs, x.snap, x.logs, 3); err != nil || removed != nil {
+		t.Error("with two good snapshots nothing may be purged", removed, err)
+	}
+	tr, info, err := x.recover(snapshot.RecoverOptions{})
+	must(t, err)
+	if err := same(tr, x.w.tree); err != nil || len(info.Skipped) != 4 || info.SnapshotZxid != 30 {
+		t.Error(err, info)
+	}
+}
+
+// TestPurgeKnowsWhatItIsTold: what a recovery or a writer has proven is not read again, and what a
+// recovery could not use does not count.
+func TestPurgeKnowsWhatItIsTold(t *testing.T) {
+	x := fill(t, "/d", "/l", 10, 20, 30, 40)
+	reads := func(p *snapshot.Purger) (removed []string) {
+		x.fs.Fail(disk.Fault{Op: disk.OpRead, Err: syscall.EIO})
+		defer x.fs.Heal()
+		removed, err := p.Purge()
+		must(t, err)
+		return removed
+	}
+	p := snapshot.NewPurger(x.fs, x.snap, x.logs, 3)
+	if removed := reads(p); removed != nil {
+		t.Errorf("snapshots that cannot be read count: %v", removed)
+	}
+	p.Recovered(&snapshot.Info{Snapshot: "/d/version-2/snapshot.28"})
+	p.Written(30)
+	p.Written(20)
+	if removed := reads(p); len(removed) != 2 {
+		t.Errorf("removed %v", removed)
+	}
+	x = fill(t, "/d", "/l", 10, 20, 30, 40)
+	p = snapshot.NewPurger(x.fs, x.snap, x.logs, 3)
+	p.Recovered(&snapshot.Info{Unusable: []string{"snapshot.28"}})
+	removed, err := p.Purge()
+	must(t, err)
+	if len(removed) != 0 {
+		t.Errorf("removed %v", removed)
+	}
+}
+
+// TestPurgeSyncsNamesFirst: the snapshots that stay are there after a power cut.
+func TestPurgeSyncsNamesFirst(t *testing.T) {
+	for seed := range uint64(100) {
+		x := fill(t, "/d", "/l", 10, 20, 30)
+		x.w.next()
+		x.fs.Fail(disk.Fault{Op: disk.OpSyncDir, Path: "/d/version-2", Err: syscall.EIO, Times: 1})
+		if _, _, err := snapshot.Save(x.fs, x.snap, x.w.tree); !errors.Is(err, syscall.EIO) {
+			t.Fatal(err)
+		}
+		_, err := snapshot.Purge(x.fs, x.snap, x.logs, 3)
+		must(t, err)
+		x.fs = x.fs.Crash(rand.New(rand.NewPCG(seed, 0)))
+		files, err := snapshot.Files(x.fs, x.snap)
+		must(t, err)
+		if len(files) < 3 {
+			t.Fatalf("seed %d: %v", seed, files)
+		}
 	}
 }
 
