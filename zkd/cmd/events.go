@@ -9,7 +9,8 @@ import (
 // events are the messages of the server's packages that operators look for.
 var events = map[string]string{
 	"session expired": systemd.EventSessionExpired,
-	"stopping: the transaction log cannot be written": systemd.EventDiskFault,
+	"stopping: the transaction log cannot be written":     systemd.EventDiskFault,
+	"an unfinished write was cut off the transaction log": systemd.EventTornTail,
 }
 
 // newLogger is the daemon's logger.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -36,8 +37,9 @@ func runs(t *testing.T) (n int, seed uint64) {
 	return n, seed
 }
 
-// TestCrashHost cuts the power of a whole server while clients write. After the restart every write
-// that was acknowledged is there, and no write that was never sent; the digests of the log fit.
+// TestCrashHost cuts the power of a whole server while clients write, kills its process, or fails a
+// sync of its disk. After the restart every write that was acknowledged is there, and no write that
+// was never sent; the digests of the log fit.
 func TestCrashHost(t *testing.T) {
 	n, seed := runs(t)
 	for i := range n {
@@ -60,18 +62,29 @@ func crashOnce(t *testing.T, rng *rand.Rand) {
 	for i := range writers {
 		writers[i] = &writer{path: fmt.Sprintf("/w%d", i)}
 	}
-	const lives = 3
+	const lives = 4
 	for range lives {
 		o := host.Options{
 			FS: fs, DataDir: "/data", PreallocBytes: 4096, SnapCount: 20 + rng.IntN(60),
 			SnapRetainCount: 3, PurgeInterval: time.Hour,
 		}
 		fs.CutAfter(rng.IntN(150))
+		if rng.IntN(3) == 0 {
+			f := disk.Fault{Op: disk.OpSync, Err: syscall.EIO, Times: 1, Skip: rng.IntN(20)}
+			if rng.IntN(2) == 0 {
+				f.Rand = rng
+			}
+			fs.Fail(f)
+		}
 		h, err := host.Open(o)
 		if err == nil {
 			live(t, h, writers)
 		}
-		fs = fs.Crash(rng)
+		if rng.IntN(2) == 0 {
+			fs = fs.Kill()
+		} else {
+			fs = fs.Crash(rng)
+		}
 	}
 	h, err := host.Open(host.Options{FS: fs, DataDir: "/data", PreallocBytes: 4096})
 	if err != nil {

@@ -129,8 +129,9 @@ type Host struct {
 	toSync  chan syncJob   // capacity 1: the loop sends only while no job is out
 	failure atomic.Pointer[error]
 
-	loop loopState
-	stat counters
+	loop  loopState
+	stat  counters
+	purge *snapshot.Purger
 }
 
 // Open recovers the tree from DataDir and DataLogDir and starts to serve it.
@@ -175,6 +176,8 @@ func open(o Options, locks io.Closer) (*Host, error) {
 		}
 		h.info = info
 	}
+	h.purge = snapshot.NewPurger(o.FS, info.SnapDir, info.LogDir, o.SnapRetainCount)
+	h.purge.Recovered(&info)
 	h.stat.lastSnapshotZxid.Store(info.SnapshotZxid)
 	h.stat.lastSnapshotTime.Store(time.Now().Unix())
 	if err := h.newMachine(t); err != nil {
@@ -227,8 +230,19 @@ func (h *Host) reportRecovery(took time.Duration) {
 	h.log.Info("recovered the database",
 		zap.String("snapshot", i.Snapshot), zap.Int("transactions", i.Txns),
 		zap.String("ZXID", fmt.Sprintf("0x%x", i.LastZxid)), zap.Duration("took", took))
+	for _, cut := range i.Healed {
+		h.log.Warn("an unfinished write was cut off the transaction log",
+			zap.String("file", cut.File), zap.Int64("offset", cut.Offset),
+			zap.Bool("removed", cut.Removed))
+	}
 	for _, err := range i.Skipped {
 		h.log.Warn("a newer snapshot could not be used", zap.Error(err))
+	}
+	if i.Gaps > 0 {
+		g := i.FirstGap
+		h.log.Warn("transactions are missing in the log; is a file of it missing?",
+			zap.Int("places", i.Gaps), zap.String("file", g.File),
+			zap.String("first", fmt.Sprintf("0x%x to 0x%x", g.From, g.To)))
 	}
 	if i.Mismatches > 0 {
 		h.log.Warn("digests in snapshot or log do not fit the data",
@@ -258,7 +272,8 @@ func (h *Host) goWorker(f func()) {
 // Done is closed when the host has stopped, by Close or by a failure.
 func (h *Host) Done() <-chan struct{} { return h.done }
 
-// Err tells why the host has stopped: nil before Done is closed and after Close.
+// Err tells why the host has stopped, which is logged by then: nil before Done is closed and after
+// Close.
 func (h *Host) Err() error {
 	select {
 	case <-h.done:

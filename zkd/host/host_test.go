@@ -5,16 +5,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
 	"zkafka/zkd/disk"
 	"zkafka/zkd/host"
+	"zkafka/zkd/jute"
 	"zkafka/zkd/proto"
 	"zkafka/zkd/replica"
+	"zkafka/zkd/snapshot"
+	"zkafka/zkd/txnlog"
 )
 
 func open(t *testing.T, fs disk.FS, o host.Options) *host.Host {
@@ -153,6 +160,109 @@ func TestDiskFailure(t *testing.T) {
 	}
 	if err := h.View(context.Background(), func(*replica.Machine) {}); err == nil {
 		t.Error("a stopped host still answers")
+	}
+}
+
+// TestRecoveryIsTold: what a start has cut off, and what it misses, is in the journal.
+func TestRecoveryIsTold(t *testing.T) {
+	fs := disk.NewMem()
+	h := open(t, fs, host.Options{})
+	c := attach(t, h)
+	if _, err := c.connect(10 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	fs.Fail(disk.Fault{Op: disk.OpWrite, Path: "log.", Err: syscall.ENOSPC, Short: 20})
+	if err := c.create("/a", nil); !errors.Is(err, io.EOF) {
+		t.Fatal(err)
+	}
+	<-h.Done()
+	fs = fs.Kill()
+	told := tell(t, fs)
+	if !slices.Contains(told, "an unfinished write was cut off the transaction log") {
+		t.Errorf("%q", told)
+	}
+	wal, err := txnlog.Open(txnlog.Options{FS: fs, Dir: "/data/version-2", PreallocBytes: -1}, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var w jute.Writer
+	proto.EncodeTxn(&w, &proto.Txn{
+		Header: proto.TxnHeader{Zxid: 101, Type: proto.OpError}, Body: &proto.ErrorTxn{},
+	})
+	if err := wal.Append(101, w.B); err != nil {
+		t.Fatal(err)
+	}
+	if err := wal.Close(); err != nil {
+		t.Fatal(err)
+	}
+	told = tell(t, fs)
+	if !slices.Contains(told, "transactions are missing in the log; is a file of it missing?") {
+		t.Errorf("%q", told)
+	}
+}
+
+// tell starts and stops a host and returns what it logs.
+func tell(t *testing.T, fs disk.FS) (messages []string) {
+	t.Helper()
+	core, logs := observer.New(zap.InfoLevel)
+	closeHost(t, open(t, fs, host.Options{Log: zap.New(core)}))
+	for _, e := range logs.All() {
+		messages = append(messages, e.Message)
+	}
+	return messages
+}
+
+// TestPurgeKeepsTheWayBack: the snapshot that a start had to go back to stays, with the logs behind
+// it, however many damaged ones are newer.
+func TestPurgeKeepsTheWayBack(t *testing.T) {
+	fs := disk.NewMem()
+	h := open(t, fs, host.Options{SnapCount: 100})
+	c := attach(t, h)
+	if _, err := c.connect(10 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	const nodes = 1000
+	for i := range nodes {
+		if err := c.create(fmt.Sprintf("/n%d", i), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	closeHost(t, h)
+	const dir = "/data/version-2"
+	snaps, err := snapshot.Files(fs, dir)
+	if err != nil || len(snaps) < 5 {
+		t.Fatal(snaps, err)
+	}
+	for _, s := range snaps[:len(snaps)-2] { // all but the oldest two
+		damage(t, fs, dir+"/"+s.Name)
+	}
+	for range 2 { // the first one purges
+		h = open(t, fs, host.Options{PurgeInterval: time.Hour})
+		if n := h.Stats().Recovery.LastZxid; n < nodes {
+			t.Errorf("came up at %d", n)
+		}
+		closeHost(t, h)
+	}
+}
+
+// damage flips a bit where only a checksum tells.
+func damage(t *testing.T, fs disk.FS, name string) {
+	t.Helper()
+	f, err := fs.OpenRW(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var b [1]byte
+	if _, err := f.ReadAt(b[:], 200); err != nil {
+		t.Fatal(err)
+	}
+	b[0] ^= 1
+	if _, err := f.WriteAt(b[:], 200); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Sync(); err != nil {
+		t.Fatal(err)
 	}
 }
 

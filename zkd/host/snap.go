@@ -144,6 +144,7 @@ func (h *Host) snapshotDone(res snapshotResult) {
 		h.log.Error("snapshot failed; the server goes on with the log", zap.Error(res.err))
 		return
 	}
+	h.purge.Written(res.zxid)
 	h.stat.snapshot(res.zxid, took)
 	h.log.Info("snapshot written", zap.String("ZXID", fmt.Sprintf("0x%x", res.zxid)),
 		zap.Int64("bytes", res.size), zap.Duration("took", took))
@@ -163,7 +164,7 @@ func (h *Host) runPurge() {
 	ticker := time.NewTicker(h.o.PurgeInterval)
 	defer ticker.Stop()
 	for {
-		h.purge()
+		h.purgeOnce()
 		select {
 		case <-ticker.C:
 		case <-h.stop:
@@ -172,8 +173,8 @@ func (h *Host) runPurge() {
 	}
 }
 
-func (h *Host) purge() {
-	removed, err := snapshot.Purge(h.o.FS, h.info.SnapDir, h.info.LogDir, h.o.SnapRetainCount)
+func (h *Host) purgeOnce() {
+	removed, err := h.purge.Purge()
 	if err != nil {
 		h.log.Warn("purge of old snapshots and logs failed", zap.Error(err))
 	}
