@@ -22,8 +22,8 @@ type Service struct {
 }
 
 // Serve runs a daemon to its end: run gets a context that SIGTERM and SIGINT end, and returns when
-// everything has stopped. What goes wrong is logged here, line by line if it is a BadConfig; the
-// error only has the exit code. name is what the log calls the daemon.
+// everything has stopped. What goes wrong is logged here, line by line if it is a BadConfig, unless
+// it is Silent; the error only has the exit code. name is what the log calls the daemon.
 func Serve(
 	ctx context.Context, name string, log *zap.Logger, run func(context.Context, *Service) error,
 ) error {
@@ -43,6 +43,9 @@ func Serve(
 			log.Error(line, MessageID(EventBadConfig))
 		}
 	default:
+		if err.Error() == "" {
+			break // everything was said
+		}
 		s.Status("failed: %v", err)
 		log.Error("the "+name+" has failed", zap.Error(err))
 	}

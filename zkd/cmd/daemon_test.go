@@ -129,6 +129,30 @@ func TestRestartAfterKill(t *testing.T) {
 	}
 }
 
+// TestFullDisk: a log that cannot be written ends the daemon, and the journal says so once.
+func TestFullDisk(t *testing.T) {
+	file, _, port, _ := newConfig(t, "")
+	cmd := systemdtest.Program("zkd", "serve", "--config", file)
+	cmd.Args = append([]string{"sh", "-c", `ulimit -f 1024; exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)
+	cmd.Path = "/bin/sh"
+	p := systemdtest.Start(t, cmd)
+	p.Until("READY=1")
+	ctx, cancel := context.WithTimeout(context.Background(), systemdtest.Patience)
+	defer cancel()
+	c, err := client.Dial(ctx, client.Options{Servers: []string{fmt.Sprintf("127.0.0.1:%d", port)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code := p.Exit(); code != systemd.ExitFault { // the session is the first write
+		t.Errorf("exit code %d", code)
+	}
+	cancel()
+	_ = c.Close(ctx)
+	if n := strings.Count(p.Output(), "file too large"); n != 1 {
+		t.Errorf("the error was told %d times", n)
+	}
+}
+
 func TestExitCodes(t *testing.T) {
 	good, dataDir, port, _ := newConfig(t, "")
 	bad, _, _, _ := newConfig(t, "tickTim=2000\n")

@@ -90,9 +90,12 @@ func (d *daemon) run(ctx context.Context) error {
 	d.Log.Info("zkd "+d.version+" serves", zap.Strings("address", d.addresses()),
 		zap.String("dataDir", d.cfg.DataDir), systemd.MessageID(systemd.EventStarted))
 	d.Wait(ctx, d.host.Done(), d.alive, d.reload)
-	err = d.host.Err()
 	d.Stopping("stopping")
-	err = errors.Join(err, d.close())
+	err = d.close()
+	if failure := d.host.Err(); failure != nil {
+		d.Status("failed: %v", failure)
+		return systemd.Silent(systemd.ExitFault) // the host has logged it when it happened
+	}
 	if err == nil {
 		d.Log.Info("zkd has stopped", systemd.MessageID(systemd.EventStopped))
 	}

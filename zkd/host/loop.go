@@ -3,6 +3,8 @@ package host
 import (
 	"time"
 
+	"go.uber.org/zap"
+
 	"zkafka/zkd/replica"
 )
 
@@ -276,7 +278,8 @@ func (h *Host) finish() {
 	close(h.toSync)
 	h.endSnapshot()
 	h.workers.Wait()
-	if err := h.locks.Close(); err != nil && h.err == nil {
+	if err := h.locks.Close(); err != nil {
+		h.log.Error("the lock of the data directories cannot be released", zap.Error(err))
 		h.err = err
 	}
 	if failure := h.failure.Load(); failure != nil {
