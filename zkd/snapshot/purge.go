@@ -41,8 +41,8 @@ func NewPurger(fsys disk.FS, snapDir, logDir string, retain int) *Purger {
 func (p *Purger) Recovered(i *Info) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, name := range i.Unusable {
-		p.known[name] = false
+	for _, s := range i.Unusable {
+		p.known[s.Name] = false
 	}
 	if i.Snapshot != "" {
 		p.known[filepath.Base(i.Snapshot)] = true

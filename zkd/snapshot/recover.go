@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"path/filepath"
 	"strings"
 	"time"
@@ -34,10 +35,10 @@ type Info struct {
 
 	Snapshot     string // file the tree was read from, "" for none
 	SnapshotZxid int64
-	Skipped      []error  // why newer snapshots could not be used
-	Unusable     []string // their names
-	Txns         int      // replayed
-	Gaps         int      // places where zxids within an epoch are missing
+	Skipped      []error // why newer snapshots could not be used
+	Unusable     []FileInfo
+	Txns         int // replayed
+	Gaps         int // places where zxids within an epoch are missing
 	FirstGap     Gap
 	LastZxid     int64
 	Healed       []txnlog.Healed // unfinished writes that were cut off
@@ -85,31 +86,53 @@ func Recover(fsys disk.FS, dataDir, logDir string, o RecoverOptions) (*tree.Tree
 	for _, file := range files {
 		t, err := load(fsys, &info, file, o)
 		if err == nil {
-			return t, info, info.reaches(files[0])
+			return t, info, info.reachesSkipped()
 		}
 		var log *replayError
 		if errors.As(err, &log) {
 			return nil, info, log.err
 		}
 		info.Skipped = append(info.Skipped, err)
-		info.Unusable = append(info.Unusable, file.Name)
+		info.Unusable = append(info.Unusable, file)
 	}
 	return nil, info, fmt.Errorf("none of the %d snapshots in %s can be used; put back a whole "+
 		"copy of one of them: %w", len(files), info.SnapDir, errors.Join(info.Skipped...))
 }
 
-// reaches makes sure that what was recovered goes as far as the newest snapshot that was passed
-// over. A server takes a snapshot of what is in its log, so a log that ends before it has lost its
+// reachesSkipped makes sure that what was recovered goes as far as the snapshots that were passed
+// over. A server takes a snapshot of what is in its log, so a log that ends before one has lost its
 // end, and with it transactions that were acknowledged.
-func (i *Info) reaches(newest FileInfo) error {
-	if len(i.Skipped) == 0 || i.LastZxid >= newest.Zxid {
+func (i *Info) reachesSkipped() error {
+	s, ok := i.skippedBetween(i.LastZxid, math.MaxInt64)
+	if !ok {
 		return nil
 	}
-	name := filepath.Join(i.SnapDir, newest.Name)
 	return fmt.Errorf("transactions 0x%x to 0x%x are missing: the log does not have them, and the "+
-		"snapshot that does cannot be used. Put back the missing log files or a whole copy of the "+
-		"snapshot; or give the transactions up and move %s away: %w", i.LastZxid+1, newest.Zxid,
-		name, errors.Join(i.Skipped...))
+		"snapshot that does cannot be used. Way out: %s: %w", i.LastZxid+1, s.Zxid, i.wayOut(),
+		errors.Join(i.Skipped...))
+}
+
+// skippedBetween returns the newest snapshot that was passed over and has the transactions behind
+// one zxid and before another.
+func (i *Info) skippedBetween(last, next int64) (FileInfo, bool) {
+	for _, s := range i.Unusable {
+		// A leader begins with a snapshot of its epoch, before the epoch's first transaction.
+		if s.Zxid > last && s.Zxid < next && uint32(s.Zxid) != 0 {
+			return s, true
+		}
+	}
+	return FileInfo{}, false
+}
+
+// wayOut is what an operator can do about snapshots that were passed over.
+func (i *Info) wayOut() string {
+	var names []string
+	for _, s := range i.Unusable {
+		names = append(names, filepath.Join(i.SnapDir, s.Name))
+	}
+	return "put back the missing log files or a whole copy of the snapshot; or give these " +
+		"transactions up and move the damaged snapshots out of the directory: " +
+		strings.Join(names, " ")
 }
 
 // replayError is a failure that no older snapshot can help.
@@ -287,19 +310,23 @@ func replay(fsys disk.FS, info *Info, t *tree.Tree, o RecoverOptions) error {
 // such a gap in what it acknowledged, but one that came up from a snapshot ahead of its log has one
 // in front of that snapshot: then an older snapshot, which needs what is missing, must not be used.
 func checkGap(info *Info, last int64, rec txnlog.Record) error {
-	if rec.Zxid <= last+1 || rec.Zxid>>32 != last>>32 || last == 0 {
+	if rec.Zxid <= last+1 {
 		return nil
 	}
-	if info.Gaps++; info.Gaps == 1 {
-		info.FirstGap = Gap{File: rec.File, From: last + 1, To: rec.Zxid - 1}
+	to := rec.Zxid - 1
+	if rec.Zxid>>32 != last>>32 {
+		s, ok := info.skippedBetween(last, rec.Zxid)
+		if !ok {
+			return nil
+		}
+		to = s.Zxid
+	} else if info.Gaps++; info.Gaps == 1 {
+		info.FirstGap = Gap{File: rec.File, From: last + 1, To: to}
 	}
 	if len(info.Skipped) == 0 {
 		return nil
 	}
 	return &txnlog.CorruptError{File: rec.File, Offset: rec.Offset, Reason: fmt.Sprintf(
 		"transactions 0x%x to 0x%x are missing, and the newer snapshot that has them "+
-			"cannot be used (%v)", last+1, rec.Zxid-1, errors.Join(info.Skipped...)),
-		Way: fmt.Sprintf("put back the missing log files or a whole copy of the snapshot; or "+
-			"give these transactions up and move the damaged snapshots away: %s",
-			strings.Join(info.Unusable, " "))}
+			"cannot be used (%v)", last+1, to, errors.Join(info.Skipped...)), Way: info.wayOut()}
 }

@@ -58,7 +58,10 @@ func Files(fsys disk.FS, dir string) ([]FileInfo, error) {
 			files = append(files, f)
 		}
 	}
-	slices.SortFunc(files, func(a, b FileInfo) int { return cmp.Compare(b.Zxid, a.Zxid) })
+	slices.SortFunc(files, func(a, b FileInfo) int {
+		// Of two as of the same zxid, ours was written later: with what recovery has deleted.
+		return cmp.Or(cmp.Compare(b.Zxid, a.Zxid), cmp.Compare(a.Codec, b.Codec))
+	})
 	return files, nil
 }
 

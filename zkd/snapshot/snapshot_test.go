@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"zkafka/zkd/disk"
+	"zkafka/zkd/jute"
+	"zkafka/zkd/proto"
 	"zkafka/zkd/snapshot"
 	"zkafka/zkd/tree"
 	"zkafka/zkd/txnlog"
@@ -152,12 +154,52 @@ func TestRecoverRefusesALogThatEndsEarly(t *testing.T) {
 	x.remove(t, "/d/version-2/log.3d") // 61 to 90
 	_, _, err := x.recover(snapshot.RecoverOptions{})
 	if err == nil || !strings.Contains(err.Error(), "transactions 0x3d to 0x5a are missing") ||
-		!strings.Contains(err.Error(), "move /d/version-2/snapshot.5a away") {
+		!strings.HasPrefix(strings.SplitAfter(err.Error(), "out of the directory: ")[1],
+			"/d/version-2/snapshot.5a: ") {
 		t.Error(err)
 	}
 	x.remove(t, "/d/version-2/snapshot.5a")
 	if tr, _, err := x.recover(snapshot.RecoverOptions{}); err != nil || tr.LastZxid() != 60 {
 		t.Error("the way out does not work", err)
+	}
+}
+
+// TestRecoverRefusesHolesBetweenEpochs: that zxids jump where an epoch begins is no excuse for a
+// snapshot in between that cannot be used, unless it is the one that a leader begins with.
+func TestRecoverRefusesHolesBetweenEpochs(t *testing.T) {
+	for name, refused := range map[string]bool{"snapshot.100000005": true, "snapshot.100000000": false} {
+		x := fill(t, "/d", "/d", 30)
+		log, err := txnlog.Open(txnlog.Options{FS: x.fs, Dir: x.logs}, 2<<32)
+		must(t, err)
+		var w jute.Writer
+		proto.EncodeTxn(&w, &proto.Txn{
+			Header: proto.TxnHeader{Zxid: 2<<32 + 1, Type: proto.OpError}, Body: &proto.ErrorTxn{},
+		})
+		must(t, log.Append(2<<32+1, w.B))
+		must(t, log.Close())
+		writeFile(t, x.fs, "/d/version-2/"+name, []byte("torn"))
+		x.remove(t, "/d/version-2/snapshot.1e")
+		_, _, err = snapshot.Save(x.fs, x.snap, build(x.w.txns[:20]))
+		must(t, err)
+		_, info, err := x.recover(snapshot.RecoverOptions{})
+		if refused && (err == nil || !strings.Contains(err.Error(),
+			"transactions 0x1f to 0x100000005 are missing")) || !refused && err != nil {
+			t.Errorf("%s: %v, %+v", name, err, info)
+		}
+	}
+}
+
+// TestFilesPrefersOurs: a snapshot that recovery writes may have the zxid of a compressed one.
+func TestFilesPrefersOurs(t *testing.T) {
+	m := disk.NewMem()
+	must(t, m.MkdirAll("/d"))
+	for _, name := range []string{"snapshot.a.snappy", "snapshot.a.gz", "snapshot.a", "snapshot.b"} {
+		writeFile(t, m, "/d/"+name, nil)
+	}
+	files, err := snapshot.Files(m, "/d")
+	must(t, err)
+	if files[0].Name != "snapshot.b" || files[1].Name != "snapshot.a" {
+		t.Error(files)
 	}
 }
 
@@ -328,7 +370,7 @@ func TestPurgeKnowsWhatItIsTold(t *testing.T) {
 	}
 	x = fill(t, "/d", "/l", 10, 20, 30, 40)
 	p = snapshot.NewPurger(x.fs, x.snap, x.logs, 3)
-	p.Recovered(&snapshot.Info{Unusable: []string{"snapshot.28"}})
+	p.Recovered(&snapshot.Info{Unusable: []snapshot.FileInfo{{Name: "snapshot.28", Zxid: 40}}})
 	removed, err := p.Purge()
 	must(t, err)
 	if len(removed) != 0 {

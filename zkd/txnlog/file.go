@@ -25,7 +25,7 @@ type logFile struct {
 	r      *bufio.Reader
 	size   int64
 	off    int64
-	last   int64 // zxid of the record before off; before the first one, that of the name less one
+	last   int64 // highest zxid before off; before the first record, that of the name less one
 	buf    []byte
 	torn   tear
 	reason string // why torn
@@ -162,8 +162,9 @@ func (l *logFile) check(start int64, sum uint64, data []byte, mark byte) (Record
 		l.off = start
 		return Record{}, l.corrupt(fmt.Sprintf("a transaction of %d bytes", len(data)))
 	}
-	l.last = zxidOf(data)
-	return Record{Zxid: l.last, Data: data, File: l.name, Offset: start}, nil
+	zxid := zxidOf(data)
+	l.last = max(l.last, zxid)
+	return Record{Zxid: zxid, Data: data, File: l.name, Offset: start}, nil
 }
 
 func zxidOf(data []byte) int64 { return int64(binary.BigEndian.Uint64(data[zxidOffset:])) }
@@ -192,8 +193,8 @@ func (l *logFile) corrupt(reason string) error {
 		"the transactions from 0x%x on that are in it, and run: truncate -s %d %s",
 		l.last+1, l.off, l.name)
 	if l.torn == tearHeader {
-		way = "put a whole copy of the file in its place; or move it away, and give up the " +
-			"transactions that are in it"
+		way = "put a whole copy of the file in its place; or move it out of the directory and " +
+			"give up the transactions that are in it"
 	}
 	return &CorruptError{File: l.name, Offset: l.off, Reason: reason, Way: way}
 }

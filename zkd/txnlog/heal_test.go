@@ -346,6 +346,25 @@ func TestReadSettlesEarlierFiles(t *testing.T) {
 	}
 }
 
+// TestNothingIsOverwritten: a file whose name lies is not emptied for a new one.
+func TestNothingIsOverwritten(t *testing.T) {
+	m := newFS(t)
+	put(t, open(t, m, 0), 1, 5)
+	if err := m.Rename(dir+"/log.1", dir+"/log.b"); err != nil {
+		t.Fatal(err)
+	}
+	l := open(t, m, 10)
+	if err := l.Append(11, txn(11, 11)); err != nil {
+		t.Fatal(err)
+	}
+	err := l.Flush()
+	if err == nil || !strings.Contains(err.Error(), dir+"/log.b is in the way") {
+		t.Errorf("%v", err)
+	}
+	heal(t, m)
+	wantZxids(t, m, 1, 1, 5)
+}
+
 // TestFileEndsDurably: without syncs in between, a file is durable when the next one begins.
 func TestFileEndsDurably(t *testing.T) {
 	for seed := range uint64(100) {

@@ -11,6 +11,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"time"
 
@@ -177,6 +178,9 @@ func (l *Log) write() error {
 
 func (l *Log) create() error {
 	l.name = filepath.Join(l.o.Dir, FileName(l.first))
+	if err := vacant(l.o.FS, l.name, l.first); err != nil {
+		return err
+	}
 	f, err := l.o.FS.Create(l.name)
 	if err != nil {
 		return err
@@ -184,6 +188,26 @@ func (l *Log) create() error {
 	l.file = f
 	l.pos, l.alloc = 0, 0
 	return nil
+}
+
+// vacant makes sure that no transactions are overwritten. What may have the name of a new file is
+// one whose only record was cut off. One with records would have been read by the recovery, if it
+// were what its name says.
+func vacant(fsys disk.FS, name string, zxid int64) error {
+	f, err := openFile(fsys, name, zxid, false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	rec, err := f.next()
+	if err == nil && rec.Data != nil {
+		err = fmt.Errorf("%s is in the way: it begins with transaction 0x%x, which its name does "+
+			"not tell; move it out of the directory", name, rec.Zxid)
+	}
+	return err
 }
 
 // grow allocates ahead of the write in the steps that upstream takes: 64 MiB behind the header
