@@ -63,6 +63,35 @@ func foreignFile(key, dir, user string) error {
 
 func writable(dir string) bool { return unix.Access(dir, unix.W_OK|unix.X_OK) == nil }
 
+// makeDir makes a directory and the parents it lacks, so that a power cut does not take them and
+// what is written below. One that is there may be of a process that was killed in between.
+func makeDir(dir string) error {
+	dir = filepath.Clean(dir)
+	top := existingParent(dir)
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return err
+	}
+	for parent := filepath.Dir(dir); ; parent = filepath.Dir(parent) {
+		// A directory that we may not read, or whose filesystem has no such call, is left alone.
+		err := syncDir(parent)
+		if err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, unix.EINVAL) {
+			return fmt.Errorf("make the name of %s durable: %w", dir, err)
+		}
+		if parent == top {
+			return nil
+		}
+	}
+}
+
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	return f.Sync()
+}
+
 func existingParent(dir string) string {
 	for {
 		dir = filepath.Dir(dir)

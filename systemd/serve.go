@@ -56,7 +56,7 @@ func Serve(
 // beside its configuration.
 func (s *Service) Settle(dirs []string, config string) error {
 	for _, dir := range dirs {
-		if err := os.MkdirAll(dir, 0o750); err != nil {
+		if err := makeDir(dir); err != nil {
 			return err
 		}
 	}

@@ -207,3 +207,27 @@ func TestUsableDir(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestMakeDir(t *testing.T) {
+	top := t.TempDir()
+	for _, dir := range []string{filepath.Join(top, "a", "b", "c"), filepath.Join(top, "a") + "/"} {
+		for range 2 {
+			if err := makeDir(dir); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if st, err := os.Stat(dir); err != nil || !st.IsDir() {
+			t.Error(err)
+		}
+	}
+	t.Chdir(top)
+	if err := makeDir("relative"); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile("file", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := makeDir("file"); err == nil {
+		t.Error("a file was taken for a directory")
+	}
+}
