@@ -244,6 +244,11 @@ func (h *Host) reportRecovery(took time.Duration) {
 			zap.Int("places", i.Gaps), zap.String("file", g.File),
 			zap.String("first", fmt.Sprintf("0x%x to 0x%x", g.From, g.To)))
 	}
+	if i.AwaitedDigest > 0 {
+		h.log.Warn("the transaction log ends before the snapshot does; is its end missing?",
+			zap.String("log", fmt.Sprintf("0x%x", i.LastZxid)),
+			zap.String("snapshot", fmt.Sprintf("0x%x", i.AwaitedDigest)))
+	}
 	if i.Mismatches > 0 {
 		h.log.Warn("digests in snapshot or log do not fit the data",
 			zap.Int64("mismatches", i.Mismatches))

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -163,8 +164,13 @@ func (h *Host) endSnapshot() {
 func (h *Host) runPurge() {
 	ticker := time.NewTicker(h.o.PurgeInterval)
 	defer ticker.Stop()
+	ctx, cancel := context.WithCancel(context.Background())
+	h.goWorker(func() {
+		<-h.stop
+		cancel()
+	})
 	for {
-		h.purgeOnce()
+		h.purgeOnce(ctx)
 		select {
 		case <-ticker.C:
 		case <-h.stop:
@@ -173,9 +179,9 @@ func (h *Host) runPurge() {
 	}
 }
 
-func (h *Host) purgeOnce() {
-	removed, err := h.purge.Purge()
-	if err != nil {
+func (h *Host) purgeOnce(ctx context.Context) {
+	removed, err := h.purge.Purge(ctx)
+	if err != nil && ctx.Err() == nil {
 		h.log.Warn("purge of old snapshots and logs failed", zap.Error(err))
 	}
 	if len(removed) > 0 {

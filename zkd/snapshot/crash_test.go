@@ -2,6 +2,7 @@ package snapshot_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -437,7 +438,7 @@ func (s *server) stepSnapshot() error {
 	case s.rng.IntN(2) == 0:
 		s.purge.Written(zxid) // or it is read
 	}
-	_, err = s.purge.Purge()
+	_, err = s.purge.Purge(context.Background())
 	return err
 }
 

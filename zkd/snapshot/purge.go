@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -58,9 +59,9 @@ func (p *Purger) Written(zxid int64) {
 
 // Purge deletes all snapshots older than those that are kept, and the logs whose transactions are
 // all in the oldest one kept, and returns what it has removed. With fewer good snapshots than are
-// to be kept it removes nothing.
-func (p *Purger) Purge() (removed []string, err error) {
-	list, err := p.list()
+// to be kept it removes nothing. Snapshots that have to be read take their time, until ctx ends.
+func (p *Purger) Purge(ctx context.Context) (removed []string, err error) {
+	list, err := p.list(ctx)
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
@@ -78,7 +79,7 @@ func (p *Purger) Purge() (removed []string, err error) {
 }
 
 // list tells what is not needed, the oldest first, snapshots before logs.
-func (p *Purger) list() ([]string, error) {
+func (p *Purger) list(ctx context.Context) ([]string, error) {
 	snaps, err := Files(p.fsys, p.snapDir)
 	if err != nil {
 		return nil, err
@@ -88,10 +89,13 @@ func (p *Purger) list() ([]string, error) {
 		if good == p.retain {
 			break
 		}
-		if p.good(s) {
+		if p.good(ctx, s) {
 			good++
 			oldest = s.Zxid
 		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("purge: %w", err)
 	}
 	if good < p.retain {
 		return nil, nil
@@ -114,14 +118,14 @@ func (p *Purger) list() ([]string, error) {
 }
 
 // good reads a snapshot that nothing is known about.
-func (p *Purger) good(s FileInfo) bool {
+func (p *Purger) good(ctx context.Context, s FileInfo) bool {
 	p.mu.Lock()
 	good, known := p.known[s.Name]
 	p.mu.Unlock()
 	if known {
 		return good
 	}
-	if err := verify(p.fsys, filepath.Join(p.snapDir, s.Name), s.Codec); err != nil {
+	if err := verify(ctx, p.fsys, filepath.Join(p.snapDir, s.Name), s.Codec); err != nil {
 		return false // what an error says now it may not say at the next purge
 	}
 	p.mu.Lock()
@@ -132,5 +136,5 @@ func (p *Purger) good(s FileInfo) bool {
 
 // Purge is a purge by somebody who knows nothing yet.
 func Purge(fsys disk.FS, snapDir, logDir string, retain int) (removed []string, err error) {
-	return NewPurger(fsys, snapDir, logDir, retain).Purge()
+	return NewPurger(fsys, snapDir, logDir, retain).Purge(context.Background())
 }

@@ -288,7 +288,10 @@ func replay(fsys disk.FS, info *Info, t *tree.Tree, o RecoverOptions) error {
 		}
 		txn, err := proto.DecodeTxn(rec.Data)
 		if err != nil {
-			return &txnlog.CorruptError{File: rec.File, Offset: rec.Offset, Reason: err.Error()}
+			return &txnlog.CorruptError{File: rec.File, Offset: rec.Offset, Reason: err.Error(),
+				Way: fmt.Sprintf("start the server that wrote it, if that is a newer one; or keep a "+
+					"copy of the file, give up the transactions from 0x%x on that are in it, and "+
+					"run: truncate -s %d %s", rec.Zxid, rec.Offset, rec.File)}
 		}
 		if err := checkGap(info, t.LastZxid(), rec); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package snapshot_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -354,7 +355,7 @@ func TestPurgeKnowsWhatItIsTold(t *testing.T) {
 	reads := func(p *snapshot.Purger) (removed []string) {
 		x.fs.Fail(disk.Fault{Op: disk.OpRead, Err: syscall.EIO})
 		defer x.fs.Heal()
-		removed, err := p.Purge()
+		removed, err := p.Purge(t.Context())
 		must(t, err)
 		return removed
 	}
@@ -371,10 +372,21 @@ func TestPurgeKnowsWhatItIsTold(t *testing.T) {
 	x = fill(t, "/d", "/l", 10, 20, 30, 40)
 	p = snapshot.NewPurger(x.fs, x.snap, x.logs, 3)
 	p.Recovered(&snapshot.Info{Unusable: []snapshot.FileInfo{{Name: "snapshot.28", Zxid: 40}}})
-	removed, err := p.Purge()
+	removed, err := p.Purge(t.Context())
 	must(t, err)
 	if len(removed) != 0 {
 		t.Errorf("removed %v", removed)
+	}
+}
+
+// TestPurgeEnds: a server that stops does not wait until large snapshots are read.
+func TestPurgeEnds(t *testing.T) {
+	x := fill(t, "/d", "/l", 10, 20, 30, 40)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	removed, err := snapshot.NewPurger(x.fs, x.snap, x.logs, 3).Purge(ctx)
+	if !errors.Is(err, context.Canceled) || removed != nil {
+		t.Error(removed, err)
 	}
 }
 

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ const (
 
 // verify reads a snapshot file and checks that its last seal fits everything before it, without
 // building the tree.
-func verify(fsys disk.FS, path string, codec Codec) error {
+func verify(ctx context.Context, fsys disk.FS, path string, codec Codec) error {
 	f, err := open(fsys, path)
 	if err != nil {
 		return err
@@ -29,8 +30,10 @@ func verify(fsys disk.FS, path string, codec Codec) error {
 	if err != nil {
 		return &CorruptError{File: path, Reason: err.Error()}
 	}
-	sum, size, end, err := sumUp(r)
+	sum, size, end, err := sumUp(ctx, r)
 	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
 	case err != nil && codec != Plain:
 		return &CorruptError{File: path, Offset: size, Reason: err.Error()}
 	case err != nil:
@@ -59,11 +62,16 @@ func open(fsys disk.FS, path string) (disk.File, error) {
 
 // sumUp reads to the end. It returns the last bytes, which may be a seal, and the checksum and
 // number of those before.
-func sumUp(r io.Reader) (sum uint32, size int64, end []byte, err error) {
+func sumUp(
+	ctx context.Context, r io.Reader,
+) (sum uint32, size int64, end []byte, err error) {
 	buf := make([]byte, 256<<10)
 	sum = adler.New
 	n := 0
 	for {
+		if err := ctx.Err(); err != nil {
+			return sum, size, nil, err
+		}
 		m, err := r.Read(buf[n:])
 		n += m
 		if n > sealSize {
