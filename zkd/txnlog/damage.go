@@ -15,14 +15,16 @@ import (
 // not synced was not acknowledged, or it is damaged, and then what is behind the place counts. The
 // two are told apart by what the disk can have done:
 //
-//   - Only one batch is not synced: what one write brought, at the end of the newest file.
-//   - Of that write each sector is new or old, in any combination. Old are zeros: files grow by
-//     zeros and are never appended to by a later run.
+//   - Only one batch is not synced, at the end of the newest file.
+//   - Of a batch each sector is new or old, in any combination. Old are zeros: files grow by zeros
+//     and are never appended to by a later run.
+//   - A batch may come in several writes, and a sector may have seen the first ones only. They end
+//     behind a record, or where Apache's buffer is full, which is between the parts of one.
 //
-// So a torn batch breaks at a record that misses a sector; there are zeros from the beginning of
-// the record, or of the sector, to the end of the sector. Whole records may follow, in sectors that
-// arrived. A broken record that has all its sectors, and whole records behind it, is damage. One
-// with nothing whole behind it is taken for a torn one.
+// So a torn batch breaks at a record that misses a sector: there are zeros from the beginning of
+// the record, of one of its parts, or of the sector, to the end of the sector. Whole records may
+// follow, in sectors that arrived. A broken record that has all its sectors, and whole records
+// behind it, is damage. One with nothing whole behind it is taken for a torn one.
 
 // sector is the least that a disk writes as a whole.
 const sector = 512
@@ -119,7 +121,7 @@ func (l *logFile) readAt(b []byte, off int64) (int, error) {
 // behind it: the broken record then misses a sector that makes a difference.
 func (l *logFile) holed(next whole) (bool, error) {
 	if l.torn == tearHeader {
-		return l.missing(0, 0, headerSize)
+		return l.missing(0, headerSize, 0)
 	}
 	record := make([]byte, next.off-l.off)
 	if _, err := l.readAt(record, l.off); err != nil {
@@ -143,7 +145,8 @@ func (l *logFile) holed(next whole) (bool, error) {
 			return false, nil // whole but for a bit of the checksum
 		}
 	}
-	return l.missing(l.off, l.off+from, l.off+to)
+	parts := []int64{l.off, l.off + 8, l.off + recordHead, l.off + to - 1}
+	return l.missing(l.off+from, l.off+to, parts...)
 }
 
 // wrongBits counts in what a checksum differs from that of a transaction with its end mark; many
@@ -156,18 +159,26 @@ func wrongBits(data []byte, sum uint64) int {
 	return bits.OnesCount64(uint64(adler.Checksum(data[:n])) ^ sum)
 }
 
-// missing tells whether the disk misses one of the sectors that [from, to) touches, of a batch that
-// does not begin before start.
-func (l *logFile) missing(start, from, to int64) (bool, error) {
+// missing tells whether the disk misses one of the sectors that [from, to) touches, all of it that
+// is not before the first of parts, or what is behind the beginning of one of these.
+func (l *logFile) missing(from, to int64, parts ...int64) (bool, error) {
 	var b [sector]byte
-	for s := from / sector; s*sector < to; s++ {
-		first := max(start, s*sector)
-		part := b[:(s+1)*sector-first]
-		if _, err := l.readAt(part, first); err != nil {
+	for at := from / sector * sector; at < to; at += sector {
+		if _, err := l.readAt(b[:], at); err != nil {
 			return false, err
 		}
-		if allZero(part) {
+		end := len(b) // of what is not zero
+		for end > 0 && b[end-1] == 0 {
+			end--
+		}
+		zeros := at + int64(end)
+		if zeros == at {
 			return true, nil
+		}
+		for _, part := range parts {
+			if zeros <= part && part < min(at+sector, to) {
+				return true, nil
+			}
 		}
 	}
 	return false, nil
