@@ -233,7 +233,7 @@ func (h *Host) reportRecovery(took time.Duration) {
 	for _, cut := range i.Healed {
 		h.log.Warn("an unfinished write was cut off the transaction log",
 			zap.String("file", cut.File), zap.Int64("offset", cut.Offset),
-			zap.Bool("removed", cut.Removed))
+			zap.Int64("wholeRecordAt", cut.Whole), zap.Bool("removed", cut.Removed))
 	}
 	for _, err := range i.Skipped {
 		h.log.Warn("a newer snapshot could not be used", zap.Error(err))

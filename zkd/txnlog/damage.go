@@ -171,12 +171,11 @@ func (l *logFile) missing(from, to int64, parts ...int64) (bool, error) {
 		for end > 0 && b[end-1] == 0 {
 			end--
 		}
-		zeros := at + int64(end)
-		if zeros == at {
+		if end == 0 {
 			return true, nil
 		}
 		for _, part := range parts {
-			if zeros <= part && part < min(at+sector, to) {
+			if at+int64(end) <= part && part < min(at+sector, to) {
 				return true, nil
 			}
 		}
@@ -184,21 +183,21 @@ func (l *logFile) missing(from, to int64, parts ...int64) (bool, error) {
 	return false, nil
 }
 
-// examine looks at how the newest file ends. It tells whether something is to be cut off, and fails
-// with a *CorruptError when no power cut leaves such an end.
-func (l *logFile) examine() (cut bool, err error) {
-	next, err := l.wholeBehind()
+// examine looks at how the newest file ends. It tells whether something is to be cut off, and what
+// of it is whole, and fails with a *CorruptError when no power cut leaves such an end.
+func (l *logFile) examine() (cut bool, next whole, err error) {
+	next, err = l.wholeBehind()
 	if err != nil {
-		return false, err
+		return false, next, err
 	}
 	if next.off == 0 {
-		return l.torn != tearNone, nil
+		return l.torn != tearNone, next, nil
 	}
 	cut, err = l.holed(next)
 	if err != nil || cut {
-		return cut, err
+		return cut, next, err
 	}
-	return false, l.corrupt(l.followed(next))
+	return false, next, l.corrupt(l.followed(next))
 }
 
 func (l *logFile) followed(next whole) string {

@@ -75,22 +75,26 @@ func Truncate(fsys disk.FS, dir string, zxid int64) error {
 		return fmt.Errorf("truncate transaction log to 0x%x: no log files in %s; "+
 			"were they deleted, or was dataLogDir changed?", zxid, dir)
 	}
-	// From the end, so that a power cut on the way leaves a log without a hole.
-	for i := len(files) - 1; i >= 0; i-- {
-		name := filepath.Join(dir, files[i].Name)
-		if files[i].Zxid > zxid {
-			if err := remove(fsys, dir, name); err != nil {
-				return err
-			}
-			continue
-		}
-		end, err := endOf(fsys, name, files[i].Zxid, zxid)
-		if err != nil {
+	keep := len(files) - 1
+	for keep >= 0 && files[keep].Zxid > zxid {
+		keep--
+	}
+	end := int64(0)
+	if keep >= 0 { // first, as the file may be damaged
+		if end, err = endOf(fsys, dir, files[keep], zxid); err != nil {
 			return err
 		}
-		return cut(fsys, name, end)
 	}
-	return nil
+	// From the end, so that a power cut on the way leaves a log without a hole.
+	for i := len(files) - 1; i > keep; i-- {
+		if err := remove(fsys, dir, filepath.Join(dir, files[i].Name)); err != nil {
+			return err
+		}
+	}
+	if keep < 0 {
+		return nil
+	}
+	return cut(fsys, filepath.Join(dir, files[keep].Name), end)
 }
 
 func remove(fsys disk.FS, dir, name string) error {
@@ -101,8 +105,8 @@ func remove(fsys disk.FS, dir, name string) error {
 }
 
 // endOf finds where the last record up to zxid ends.
-func endOf(fsys disk.FS, name string, first, zxid int64) (int64, error) {
-	f, err := openFile(fsys, name, first, true)
+func endOf(fsys disk.FS, dir string, file FileInfo, zxid int64) (int64, error) {
+	f, err := openFile(fsys, filepath.Join(dir, file.Name), file.Zxid, true)
 	if err != nil {
 		return 0, err
 	}
@@ -113,7 +117,11 @@ func endOf(fsys disk.FS, name string, first, zxid int64) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		if rec.Data == nil || rec.Zxid > zxid {
+		if rec.Data == nil {
+			_, _, err := f.examine()
+			return end, err
+		}
+		if rec.Zxid > zxid {
 			return end, nil
 		}
 		end = rec.Offset + recordHead + int64(len(rec.Data)) + 1

@@ -12,6 +12,7 @@ type Healed struct {
 	File    string
 	Offset  int64 // where it was cut
 	Removed bool  // or that it was removed, having no whole header
+	Whole   int64 // offset of a whole record that went too, as one before it was torn; 0 for none
 }
 
 // Heal makes the log one that can be believed and built upon.
@@ -64,12 +65,14 @@ func healFile(fsys disk.FS, name string, zxid int64) (Healed, error) {
 			break
 		}
 	}
-	torn, err := f.examine()
-	switch {
-	case err != nil || !torn:
+	torn, next, err := f.examine()
+	if err != nil || !torn {
 		return Healed{}, err
-	case f.torn == tearHeader:
-		return Healed{File: name, Removed: true}, remove(fsys, filepath.Dir(name), name)
 	}
-	return Healed{File: name, Offset: f.off}, cut(fsys, name, f.off)
+	h := Healed{File: name, Offset: f.off, Whole: next.off}
+	if f.torn == tearHeader {
+		h.Removed = true
+		return h, remove(fsys, filepath.Dir(name), name)
+	}
+	return h, cut(fsys, name, f.off)
 }

@@ -346,6 +346,22 @@ func TestReadSettlesEarlierFiles(t *testing.T) {
 	}
 }
 
+// TestTruncateRefusesDamage: nothing is removed when the place to cut at cannot be found.
+func TestTruncateRefusesDamage(t *testing.T) {
+	m := newFS(t)
+	l := open(t, m, 0)
+	put(t, l, 1, 10)
+	if err := l.Roll(); err != nil {
+		t.Fatal(err)
+	}
+	put(t, l, 11, 20)
+	overwrite(t, m, "log.1", headerSize+recordSize(1)+recordHead, []byte{0xff})
+	wantCorrupt(t, Truncate(m, dir, 8), "log.1", headerSize+recordSize(1))
+	if files, err := Files(m, dir); err != nil || len(files) != 2 {
+		t.Errorf("%v, %v", files, err)
+	}
+}
+
 // TestNothingIsOverwritten: a file whose name lies is not emptied for a new one.
 func TestNothingIsOverwritten(t *testing.T) {
 	m := newFS(t)
