@@ -78,51 +78,68 @@ func (p *Purger) Purge(ctx context.Context) (removed []string, err error) {
 	return removed, nil
 }
 
-// list tells what is not needed, the oldest first, snapshots before logs.
+// list tells what is not needed.
 func (p *Purger) list(ctx context.Context) ([]string, error) {
 	snaps, err := Files(p.fsys, p.snapDir)
 	if err != nil {
 		return nil, err
 	}
-	good, oldest := 0, int64(0)
-	for _, s := range snaps {
-		if good == p.retain {
-			break
-		}
-		if p.good(ctx, s) {
-			good++
-			oldest = s.Zxid
-		}
+	logs, err := txnlog.Files(p.fsys, p.logDir)
+	if err != nil {
+		return nil, err
 	}
+	// If there were nothing to delete even when all are good, reading them would be for nothing.
+	best := p.unneeded(snaps, logs, func(s FileInfo) bool {
+		good, known := p.knows(s)
+		return good || !known
+	})
+	if len(best) == 0 {
+		return nil, nil
+	}
+	list := p.unneeded(snaps, logs, func(s FileInfo) bool { return p.good(ctx, s) })
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("purge: %w", err)
 	}
-	if good < p.retain {
-		return nil, nil
+	return list, nil
+}
+
+// unneeded lists what is older than the snapshots to keep and not needed for them, the oldest
+// first, snapshots before logs.
+func (p *Purger) unneeded(
+	snaps []FileInfo, logs []txnlog.FileInfo, good func(FileInfo) bool,
+) (list []string) {
+	kept, oldest := 0, int64(0)
+	for _, s := range snaps {
+		if kept < p.retain && good(s) {
+			kept++
+			oldest = s.Zxid
+		}
 	}
-	var list []string
+	if kept < p.retain {
+		return nil
+	}
 	for _, s := range slices.Backward(snaps) {
 		if s.Zxid < oldest {
 			list = append(list, filepath.Join(p.snapDir, s.Name))
 		}
 	}
-	logs, err := txnlog.Files(p.fsys, p.logDir)
-	if err != nil {
-		return nil, err
-	}
 	needed := txnlog.Needed(logs, oldest)
 	for _, l := range logs[:len(logs)-len(needed)] {
 		list = append(list, filepath.Join(p.logDir, l.Name))
 	}
-	return list, nil
+	return list
+}
+
+func (p *Purger) knows(s FileInfo) (good, known bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	good, known = p.known[s.Name]
+	return good, known
 }
 
 // good reads a snapshot that nothing is known about.
 func (p *Purger) good(ctx context.Context, s FileInfo) bool {
-	p.mu.Lock()
-	good, known := p.known[s.Name]
-	p.mu.Unlock()
-	if known {
+	if good, known := p.knows(s); known {
 		return good
 	}
 	if err := verify(ctx, p.fsys, filepath.Join(p.snapDir, s.Name), s.Codec); err != nil {

@@ -379,6 +379,21 @@ func TestPurgeKnowsWhatItIsTold(t *testing.T) {
 	}
 }
 
+// TestPurgeReadsNothingForNothing: with no more snapshots than stay, none of them is read.
+func TestPurgeReadsNothingForNothing(t *testing.T) {
+	x := fill(t, "/d", "/l", 10, 20, 30)
+	x.remove(t, "/l/version-2/log.1")
+	x.fs.Fail(disk.Fault{Op: disk.OpOpen, Err: syscall.EIO, Times: 1})
+	removed, err := snapshot.Purge(x.fs, x.snap, x.logs, 3)
+	must(t, err)
+	if removed != nil {
+		t.Error(removed)
+	}
+	if _, err := x.fs.Open("/d/version-2/snapshot.a"); !errors.Is(err, syscall.EIO) {
+		t.Error("a snapshot was read")
+	}
+}
+
 // TestPurgeEnds: a server that stops does not wait until large snapshots are read.
 func TestPurgeEnds(t *testing.T) {
 	x := fill(t, "/d", "/l", 10, 20, 30, 40)
