@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -126,6 +128,46 @@ func TestRestartAfterKill(t *testing.T) {
 	p.Signal(syscall.SIGINT)
 	if code := p.Exit(); code != 0 {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+// TestDamagedLog: a flipped bit keeps the daemon from starting, and what it then says helps.
+func TestDamagedLog(t *testing.T) {
+	file, dataDir, port, _ := newConfig(t, "")
+	p := start(t, "zkd", "serve", "--config", file)
+	p.Until("READY=1")
+	for _, path := range []string{"/kept", "/damaged", "/behind"} {
+		writeNode(t, port, path, path)
+	}
+	p.Kill()
+	log := filepath.Join(dataDir, "version-2", "log.1")
+	b, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[bytes.Index(b, []byte("/damaged"))] ^= 1
+	if err := os.WriteFile(log, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, code := systemdtest.RunProgram(t, "zkd", "serve", "--config", file)
+	way := regexp.MustCompile("truncate -s ([0-9]+) " + regexp.QuoteMeta(log)).FindStringSubmatch(out)
+	if code != systemd.ExitFault || !strings.Contains(out, log+" is corrupt at offset ") || way == nil {
+		t.Fatalf("exit code %d\n%s", code, out)
+	}
+	if again, err := os.ReadFile(log); err != nil || !bytes.Equal(again, b) {
+		t.Fatalf("the log was changed: %v", err)
+	}
+	size, err := strconv.ParseInt(way[1], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(log, size); err != nil {
+		t.Fatal(err)
+	}
+	p = start(t, "zkd", "serve", "--config", file)
+	p.Until("READY=1")
+	if got := readNode(t, port, "/kept"); got != "/kept" {
+		t.Errorf("the node holds %q", got)
 	}
 }
 

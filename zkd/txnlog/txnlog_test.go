@@ -521,6 +521,9 @@ func FuzzRead(f *testing.F) {
 		if err != nil && !errors.As(err, &corrupt) {
 			t.Fatal(err)
 		}
+		if again, errAgain := Heal(m, dir); len(again) > 0 || (errAgain == nil) != (err == nil) {
+			t.Fatalf("a second time: %v, %v", again, errAgain)
+		}
 		r, rerr := ReadFrom(m, dir, 0)
 		if rerr != nil {
 			t.Fatal(rerr)
