@@ -215,31 +215,40 @@ func tell(t *testing.T, fs disk.FS) (messages []string) {
 // TestPurgeKeepsTheWayBack: the snapshot that a start had to go back to stays, with the logs behind
 // it, however many damaged ones are newer.
 func TestPurgeKeepsTheWayBack(t *testing.T) {
+	const dir, rounds, nodes = "/data/version-2", 7, 10
 	fs := disk.NewMem()
-	h := open(t, fs, host.Options{SnapCount: 100})
-	c := attach(t, h)
-	if _, err := c.connect(10 * time.Second); err != nil {
-		t.Fatal(err)
-	}
-	const nodes = 1000
-	for i := range nodes {
-		if err := c.create(fmt.Sprintf("/n%d", i), nil); err != nil {
+	for round := range rounds {
+		h := open(t, fs, host.Options{})
+		c := attach(t, h)
+		if _, err := c.connect(10 * time.Second); err != nil {
+			t.Fatal(err)
+		}
+		for i := range nodes {
+			if err := c.create(fmt.Sprintf("/n%d-%d", round, i), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		closeHost(t, h)
+		tr, _, err := snapshot.Recover(fs, "/data", "", snapshot.RecoverOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := snapshot.Save(fs, dir, tr); err != nil {
 			t.Fatal(err)
 		}
 	}
-	closeHost(t, h)
-	const dir = "/data/version-2"
 	snaps, err := snapshot.Files(fs, dir)
-	if err != nil || len(snaps) < 5 {
+	if err != nil || len(snaps) != rounds+1 {
 		t.Fatal(snaps, err)
 	}
-	for _, s := range snaps[:len(snaps)-2] { // all but the oldest two
+	for _, s := range snaps[:4] {
 		damage(t, fs, dir+"/"+s.Name)
 	}
 	for range 2 { // the first one purges
-		h = open(t, fs, host.Options{PurgeInterval: time.Hour})
-		if n := h.Stats().Recovery.LastZxid; n < nodes {
-			t.Errorf("came up at %d", n)
+		h := open(t, fs, host.Options{PurgeInterval: time.Hour})
+		r := h.Stats().Recovery
+		if r.LastZxid < rounds*nodes || r.Snapshot != dir+"/"+snaps[4].Name {
+			t.Errorf("came up at %d from %s", r.LastZxid, r.Snapshot)
 		}
 		closeHost(t, h)
 	}
