@@ -323,6 +323,31 @@ func TestEarlierFiles(t *testing.T) {
 	}
 }
 
+// TestLaterFilesOverrule: transactions that a later run did not know of do not come back.
+func TestLaterFilesOverrule(t *testing.T) {
+	m := newFS(t)
+	put(t, open(t, m, 0), 1, 10)
+	l := open(t, m, 7)
+	for z := int64(8); z <= 9; z++ {
+		if err := l.Append(z, txn(z, 100)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	heal(t, m)
+	got, err := readZxids(m, 1, func(zxid int64) int {
+		if zxid >= 8 {
+			return 100
+		}
+		return putSize(zxid)
+	})
+	if err != nil || len(got) != 9 {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
 // TestReadSettlesEarlierFiles: a server of Apache that was killed has not synced them all.
 func TestReadSettlesEarlierFiles(t *testing.T) {
 	m := newFS(t)

@@ -73,7 +73,11 @@ func (r *Reader) Next() (Record, error) {
 			}
 			continue
 		}
-		if rec.Zxid >= r.from {
+		// The run that began the next file had recovered everything before it, and nothing else:
+		// what has come up again behind that place, say after a truncation that a power cut has
+		// undone, is not part of the history.
+		abandoned := len(r.files) > 0 && rec.Zxid >= r.files[0].Zxid
+		if rec.Zxid >= r.from && !abandoned {
 			return rec, nil
 		}
 	}
