@@ -234,6 +234,10 @@ func (h *Host) reportRecovery(took time.Duration) {
 		h.log.Warn("an unfinished write was cut off the transaction log",
 			zap.String("file", cut.File), zap.Int64("offset", cut.Offset),
 			zap.Int64("wholeRecordAt", cut.Whole), zap.Bool("removed", cut.Removed))
+		if cut.Damaged {
+			h.log.Error("what was cut off looks damaged rather than unfinished; the last "+
+				"transaction may be lost", zap.String("file", cut.File))
+		}
 	}
 	for _, err := range i.Skipped {
 		h.log.Warn("a newer snapshot could not be used", zap.Error(err))

@@ -201,6 +201,30 @@ func TestRecoveryIsTold(t *testing.T) {
 	}
 }
 
+// TestDamageIsTold: the last transaction is cut off when it is damaged, but not without a word.
+func TestDamageIsTold(t *testing.T) {
+	fs := disk.NewMem()
+	h := open(t, fs, host.Options{})
+	c := attach(t, h)
+	if _, err := c.connect(10 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.create("/a", []byte("acknowledged")); err != nil {
+		t.Fatal(err)
+	}
+	closeHost(t, h)
+	const log = "/data/version-2/log.1"
+	st, err := fs.Stat(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damage(t, fs, log, st.Size-20)
+	if told := tell(t, fs); !slices.Contains(told, "what was cut off looks damaged rather than "+
+		"unfinished; the last transaction may be lost") {
+		t.Errorf("%q", told)
+	}
+}
+
 // tell starts and stops a host and returns what it logs.
 func tell(t *testing.T, fs disk.FS) (messages []string) {
 	t.Helper()
@@ -242,7 +266,7 @@ func TestPurgeKeepsTheWayBack(t *testing.T) {
 		t.Fatal(snaps, err)
 	}
 	for _, s := range snaps[:4] {
-		damage(t, fs, dir+"/"+s.Name)
+		damage(t, fs, dir+"/"+s.Name, 200)
 	}
 	for range 2 { // the first one purges
 		h := open(t, fs, host.Options{PurgeInterval: time.Hour})
@@ -255,7 +279,7 @@ func TestPurgeKeepsTheWayBack(t *testing.T) {
 }
 
 // damage flips a bit where only a checksum tells.
-func damage(t *testing.T, fs disk.FS, name string) {
+func damage(t *testing.T, fs disk.FS, name string, off int64) {
 	t.Helper()
 	f, err := fs.OpenRW(name)
 	if err != nil {
@@ -263,11 +287,11 @@ func damage(t *testing.T, fs disk.FS, name string) {
 	}
 	defer f.Close()
 	var b [1]byte
-	if _, err := f.ReadAt(b[:], 200); err != nil {
+	if _, err := f.ReadAt(b[:], off); err != nil {
 		t.Fatal(err)
 	}
 	b[0] ^= 1
-	if _, err := f.WriteAt(b[:], 200); err != nil {
+	if _, err := f.WriteAt(b[:], off); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.Sync(); err != nil {

@@ -99,8 +99,14 @@ func (c *crashLog) failSync() {
 
 // open recovers the log.
 func (c *crashLog) open() error {
-	if _, err := Heal(c.m, dir); err != nil {
+	healed, err := Heal(c.m, dir)
+	if err != nil {
 		return err
+	}
+	for _, h := range healed {
+		if h.Damaged {
+			return fmt.Errorf("a torn record is taken for a damaged one: %+v", h)
+		}
 	}
 	got, err := readZxids(c.m, 0, c.size)
 	if err != nil {

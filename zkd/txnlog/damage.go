@@ -200,6 +200,20 @@ func (l *logFile) examine() (cut bool, next whole, err error) {
 	return false, next, l.corrupt(l.followed(next))
 }
 
+// doubtful tells whether the last record, with nothing whole behind it, breaks in a way that no
+// power cut explains: it may have been acknowledged.
+func (l *logFile) doubtful() (bool, error) {
+	switch l.torn {
+	case tearLength:
+		return true, nil
+	case tearSum:
+		holed, err := l.holed(whole{off: l.off + recordHead + int64(len(l.buf))})
+		return !holed, err
+	case tearNone, tearRecord, tearHeader:
+	}
+	return false, nil
+}
+
 func (l *logFile) followed(next whole) string {
 	reason := l.reason
 	if l.torn == tearNone {

@@ -13,6 +13,7 @@ type Healed struct {
 	Offset  int64 // where it was cut
 	Removed bool  // or that it was removed, having no whole header
 	Whole   int64 // offset of a whole record that went too, as one before it was torn; 0 for none
+	Damaged bool  // the last record was, rather than torn: it may have been acknowledged
 }
 
 // Heal makes the log one that can be believed and built upon.
@@ -70,6 +71,11 @@ func healFile(fsys disk.FS, name string, zxid int64) (Healed, error) {
 		return Healed{}, err
 	}
 	h := Healed{File: name, Offset: f.off, Whole: next.off}
+	if next.off == 0 {
+		if h.Damaged, err = f.doubtful(); err != nil {
+			return Healed{}, err
+		}
+	}
 	if f.torn == tearHeader {
 		h.Removed = true
 		return h, remove(fsys, filepath.Dir(name), name)

@@ -154,10 +154,12 @@ func TestEveryFlippedBit(t *testing.T) {
 		for bit := range 8 {
 			flipped := []byte{good[off] ^ 1<<bit}
 			overwrite(t, m, "log.1", off, flipped)
-			_, err := Heal(m, dir)
+			healed, err := Heal(m, dir)
 			if record == 7 {
-				if err != nil {
-					t.Fatalf("bit %d of byte %d, in the last record: %v", bit, off, err)
+				// The mark, and a length that is wrong, may as well be torn.
+				told := off-starts[7] < 8 || off-starts[7] >= recordHead && off < starts[8]-1
+				if err != nil || told && !healed[0].Damaged {
+					t.Fatalf("bit %d of byte %d, in the last record: %+v, %v", bit, off, healed, err)
 				}
 				wantZxids(t, m, 1, 1, 7)
 				overwrite(t, m, "log.1", starts[7], good[starts[7]:starts[8]])
