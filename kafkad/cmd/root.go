@@ -5,6 +5,7 @@ package cmd
 
 import (
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -41,7 +42,10 @@ func Main(args []string, version string) int {
 	}
 	c.SilenceErrors, c.SilenceUsage = true, true
 	c.SetArgs(args[1:])
-	return systemd.Exit(name, c.Execute())
+	out := systemd.NewOutput(os.Stdout)
+	c.SetOut(out)
+	err := c.Execute()
+	return systemd.Exit(name, out.Check(err))
 }
 
 // Root is the kafkad command. A tool is a subcommand of it, without the prefix "kafka-".

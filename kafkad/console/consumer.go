@@ -73,7 +73,7 @@ func Consumer() *tool.Tool {
 		Name: "kafka-console-consumer",
 		Summary: "This tool helps to read data from Kafka topics and outputs it to standard" +
 			" output.",
-		Options: consumerOptions,
+		Options: consumerOptions, Streams: true,
 	}
 	t.Main = func(ctx context.Context, env tool.Env, p *tool.Parsed) int {
 		c, err := newConsoleConsumer(env, p)
@@ -308,6 +308,9 @@ func (c *consoleConsumer) run(ctx context.Context) int {
 		return tool.ExitFailed
 	}
 	code := c.consume(ctx, cl)
+	if errors.Is(context.Cause(ctx), tool.ErrOutput) {
+		fmt.Fprintln(c.env.Err, "Unable to write to standard out, closing consumer.")
+	}
 	// Leaving the group and storing offsets must not hang on brokers that are gone.
 	closeCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
@@ -318,7 +321,7 @@ func (c *consoleConsumer) run(ctx context.Context) int {
 	}
 	_ = cl.LeaveGroupContext(closeCtx) // the session timeout does it otherwise
 	cl.Close()
-	_ = c.out.Flush() // an error here was met and told by consume
+	_ = c.out.Flush() // the frame of the tool tells
 	fmt.Fprintf(c.env.Err, "Processed a total of %d messages\n", c.count)
 	if c.events {
 		fmt.Fprintln(c.env.Out, "shutdown_complete")
@@ -363,7 +366,8 @@ func (c *consoleConsumer) consume(ctx context.Context, cl *kgo.Client) int {
 
 // printAll writes what one poll brought. Only what was written is marked for commit.
 func (c *consoleConsumer) printAll(cl *kgo.Client, fetches kgo.Fetches) (done bool, code int) {
-	for it := fetches.RecordIter(); !it.Done(); {
+	var printed []*kgo.Record
+	for it := fetches.RecordIter(); !it.Done() && !done; {
 		if c.maxMessages >= 0 && c.count >= c.maxMessages {
 			break
 		}
@@ -372,16 +376,16 @@ func (c *consoleConsumer) printAll(cl *kgo.Client, fetches kgo.Fetches) (done bo
 		if err := c.format.write(c.out, r); err != nil {
 			fmt.Fprintln(c.env.Err, "ERROR Error processing message:", err)
 			if !c.skipErrors {
-				return true, tool.ExitFailed
+				done, code = true, tool.ExitFailed
 			}
 		}
-		if c.autoCommit {
-			cl.MarkCommitRecords(r)
-		}
+		printed = append(printed, r)
 	}
 	if err := c.out.Flush(); err != nil {
-		fmt.Fprintln(c.env.Err, "Unable to write to standard out, closing consumer.")
-		return true, 0
+		return true, code
 	}
-	return false, 0
+	if c.autoCommit {
+		cl.MarkCommitRecords(printed...)
+	}
+	return done, code
 }

@@ -46,7 +46,7 @@ func VerifiableProducer() *tool.Tool {
 		Summary: "This tool produces increasing integers to the specified topic and prints JSON" +
 			" metadata to stdout on each \"send\" request, making externally visible which" +
 			" messages have been acked and which have not.",
-		Options: verifiableOptions,
+		Options: verifiableOptions, Streams: true,
 	}
 	t.Main = func(ctx context.Context, env tool.Env, p *tool.Parsed) int {
 		err := p.Missing("topic")

@@ -19,6 +19,8 @@ import (
 	"syscall"
 
 	"golang.org/x/term"
+
+	"zkafka/systemd"
 )
 
 // Version is the Kafka release whose tools these are, as --version prints it.
@@ -45,6 +47,7 @@ type Tool struct {
 	Summary string // one line, what the tool does
 	Options []Option
 	Terse   bool // says only what is wrong with a command line, without listing the options
+	Streams bool // prints until it is told to stop; its context ends when nobody reads that
 
 	// Main runs the tool and returns its exit code.
 	Main func(ctx context.Context, env Env, p *Parsed) int
@@ -63,24 +66,32 @@ func (t *Tool) AllOptions() []Option {
 // ExitFailed is the exit code of a tool that could not do what it was asked to.
 const ExitFailed = 1
 
-// Exit codes of an interrupted program, as shells and JVMs number them.
-const (
-	exitInterrupted = 128 + int(syscall.SIGINT)
-	exitTerminated  = 128 + int(syscall.SIGTERM)
-)
+// exitSignal plus its number is the exit code after a signal, as shells and JVMs have it.
+const exitSignal = 128
 
 // Run runs the tool and returns its exit code. Interrupting the process ends ctx. The tool may
-// write to its Err from several goroutines.
+// write to its Err from several goroutines. A tool fails whose output could not be written, but not
+// one whose reader has gone: upstream's take no notice of that.
 func (t *Tool) Run(ctx context.Context, env Env, args []string) int {
 	env.Err = &sharedWriter{w: env.Err}
+	file, out := env.Out, systemd.NewOutput(env.Out)
+	env.Out = out
 	ctx, caught, stop := withSignals(ctx)
 	defer stop()
+	if t.Streams {
+		var stopWatch func()
+		ctx, stopWatch = whileRead(ctx, out, file)
+		defer stopWatch()
+	}
 	code := t.main(ctx, env, args)
-	switch caught() {
-	case os.Interrupt:
-		return exitInterrupted
-	case syscall.SIGTERM:
-		return exitTerminated
+	if err := out.Err(); err != nil {
+		fmt.Fprintln(env.Err, "ERROR", err)
+		if code == 0 {
+			code = ExitFailed
+		}
+	}
+	if s, ok := caught().(syscall.Signal); ok {
+		return exitSignal + int(s)
 	}
 	return code
 }
@@ -141,7 +152,12 @@ func (t *Tool) Fail(env Env, err error) int {
 func withSignals(ctx context.Context) (context.Context, func() os.Signal, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	ch := make(chan os.Signal, 1)
-	signal.Notify(ch, os.Interrupt, syscall.SIGTERM)
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) { // nohup, and shells about what they run in the background, ignore some
+			signal.Notify(ch, s)
+		}
+	}
+	signal.Ignore(syscall.SIGPIPE) // it would kill a tool that has to leave its group
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -161,6 +177,7 @@ func withSignals(ctx context.Context) (context.Context, func() os.Signal, func()
 	}
 	return ctx, caught, func() {
 		signal.Stop(ch)
+		signal.Reset(syscall.SIGPIPE)
 		cancel(nil)
 		<-done
 	}

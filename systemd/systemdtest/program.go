@@ -1,12 +1,15 @@
 package systemdtest
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Main is TestMain for tests that use Program or Binary. The test binary is the program, too:
@@ -39,6 +42,41 @@ func RunProgram(t testing.TB, args ...string) (output string, code int) {
 	p := Start(t, Program(args...))
 	code = p.Exit()
 	return p.Output(), code
+}
+
+// RunInto runs the program to its end with its standard output in a file, which is closed here as
+// soon as the program has it.
+func RunInto(t testing.TB, out *os.File, args ...string) (errors string, code int) {
+	t.Helper()
+	cmd := Program(args...)
+	var errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = out, &errs
+	err := cmd.Start()
+	_ = out.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(Patience, func() { _ = cmd.Process.Kill() })
+	defer timer.Stop()
+	_ = cmd.Wait() // the exit code tells
+	return errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// CheckFullDevice runs command lines with a standard output that takes nothing, and wants each of
+// them to say so and to fail.
+func CheckFullDevice(t *testing.T, lines ...string) {
+	t.Helper()
+	for _, line := range lines {
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		if err != nil {
+			t.Skip(err)
+		}
+		errs, code := RunInto(t, full, strings.Fields(line)...)
+		if code != 1 || !strings.Contains(errs, "standard output cannot be written: write /dev/stdout:"+
+			" no space left on device") {
+			t.Errorf("%s: exit code %d\n%s", line, code, errs)
+		}
+	}
 }
 
 // Binary is the file of zkd or kafkad: of the directory $ZKAFKA_BIN, or built once per test binary.

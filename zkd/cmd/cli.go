@@ -3,8 +3,10 @@ package cmd
 import (
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -38,9 +40,9 @@ func runCLI(c *cobra.Command, args []string, opt cli.Options) error {
 			return c.Help()
 		}
 	}
+	signal.Ignore(syscall.SIGPIPE) // a reader that has seen enough is no reason to lose the session
 	opt.In, opt.Out, opt.Err = c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr()
-	if opt.In == io.Reader(os.Stdin) && opt.Out == io.Writer(os.Stdout) &&
-		cli.IsTerminal(os.Stdin, os.Stdout) {
+	if opt.In == io.Reader(os.Stdin) && cli.IsTerminal(os.Stdin, os.Stdout) {
 		opt.Terminal = true
 		if home, err := os.UserHomeDir(); err == nil {
 			opt.HistoryFile = filepath.Join(home, ".zkcli_history")

@@ -4,6 +4,8 @@
 package cmd
 
 import (
+	"os"
+
 	"github.com/spf13/cobra"
 
 	"zkafka/etc"
@@ -36,7 +38,10 @@ func Main(args []string, version string) int {
 	}
 	c.SilenceErrors, c.SilenceUsage = true, true
 	c.SetArgs(args[1:])
-	return systemd.Exit(name, c.Execute())
+	out := systemd.NewOutput(os.Stdout)
+	c.SetOut(out)
+	err := c.Execute()
+	return systemd.Exit(name, out.Check(err))
 }
 
 // Root is the zkd command.
