@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -44,6 +45,109 @@ func produce(t *testing.T, c *kgo.Client, topic string, lines ...string) {
 		if err := c.ProduceSync(patient(t), r).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// await polls until ok, which asks a server what it knows.
+func await(t *testing.T, what string, ok func(ctx context.Context) bool) {
+	t.Helper()
+	ctx := patient(t)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !ok(ctx) {
+		select {
+		case <-ctx.Done():
+			t.Fatal("not in time: " + what)
+		case <-tick.C:
+		}
+	}
+}
+
+// committed is a group's offset in partition 0 of a topic, -1 if it has none.
+func committed(ctx context.Context, c *kgo.Client, group, topic string) int64 {
+	offsets, err := kadm.NewClient(c).FetchOffsets(ctx, group)
+	if at, ok := offsets.Lookup(topic, 0); ok && err == nil {
+		return at.At
+	}
+	return -1
+}
+
+// A group is where its consumer began, even if not a record came: what comes while nobody reads is
+// its lag, and the next consumer reads it.
+func TestConsumerCommitsItsStart(t *testing.T) {
+	server, c := runCluster(t)
+	produce(t, c, "t", "1", "2", "3")
+	for _, tc := range []struct {
+		name string
+		from int64
+		args []string
+	}{
+		{"latest", 3, nil},
+		{"committed", 3, []string{"--isolation-level", "read_committed"}},
+		{"earliest", 0, []string{"--from-beginning"}},
+	} {
+		topic, group := "t-"+tc.name, "g-"+tc.name
+		produce(t, c, topic, "1", "2", "3")
+		args := append([]string{"kafka-console-consumer", "--bootstrap-server", server, "--topic",
+			topic, "--group", group,
+			"--consumer-property", "auto.commit.interval.ms=200"}, tc.args...)
+		p := start(t, args...)
+		await(t, group+" has an offset", func(ctx context.Context) bool {
+			return committed(ctx, c, group, topic) == 3 // of all that was printed, or of nothing
+		})
+		p.Signal(os.Interrupt)
+		if code := p.Exit(); code != 128+int(syscall.SIGINT) {
+			t.Errorf("%s: exit code %d after an interrupt", tc.name, code)
+		}
+		produce(t, c, topic, "4", "5")
+		out, _ := systemdtest.RunProgram(t, "kafka-consumer-groups", "--bootstrap-server", server,
+			"--describe", "--group", group)
+		want := []string{group, topic, "0", "3", "5", "2", "-", "-", "-"}
+		if !strings.Contains(strings.Join(strings.Fields(out), " "), strings.Join(want, " ")) {
+			t.Errorf("%s: want a row %v in\n%s", tc.name, want, out)
+		}
+		out, code := systemdtest.RunProgram(t, append(args, "--max-messages", "2")...)
+		if code != 0 || out != "4\n5\nProcessed a total of 2 messages\n" {
+			t.Errorf("%s, the next time: exit code %d\n%s", tc.name, code, out)
+		}
+	}
+}
+
+// With enable.auto.commit=false nothing is stored.
+func TestConsumerWithoutCommits(t *testing.T) {
+	server, c := runCluster(t)
+	produce(t, c, "t", "1")
+	out, code := systemdtest.RunProgram(t, "kafka-console-consumer", "--bootstrap-server", server,
+		"--topic", "t", "--group", "g", "--from-beginning", "--max-messages", "1",
+		"--consumer-property", "enable.auto.commit=false")
+	if code != 0 || committed(patient(t), c, "g", "t") != -1 {
+		t.Errorf("exit code %d, offset %d\n%s", code, committed(patient(t), c, "g", "t"), out)
+	}
+}
+
+// A consumer of one partition has no group, and starts at the end unless told where.
+func TestConsumerOfPartition(t *testing.T) {
+	server, c := runCluster(t)
+	produce(t, c, "t", "1", "2", "3")
+	args := []string{"kafka-console-consumer", "--bootstrap-server", server, "--topic", "t",
+		"--partition", "0"}
+	for _, tc := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--offset", "1", "--max-messages", "2"}, "2\n3\nProcessed a total of 2 messages\n"},
+		{[]string{"--from-beginning", "--max-messages", "1"}, "1\nProcessed a total of 1 messages\n"},
+		{[]string{"--offset", "earliest", "--max-messages", "1"},
+			"1\nProcessed a total of 1 messages\n"},
+	} {
+		if out, code := systemdtest.RunProgram(t, append(args, tc.args...)...); code != 0 ||
+			out != tc.want {
+			t.Errorf("%v: exit code %d\n%s", tc.args, code, out)
+		}
+	}
+	groups, err := kadm.NewClient(c).ListGroups(patient(t))
+	if err != nil || len(groups) != 0 {
+		t.Errorf("groups %v, %v", groups, err)
 	}
 }
 

@@ -98,6 +98,7 @@ type consoleConsumer struct {
 	skipErrors  bool
 	events      bool
 	count       int
+	starts      startPositions
 }
 
 func checkConsumer(p *tool.Parsed) error {
@@ -211,7 +212,7 @@ func consumerFormatter(p *tool.Parsed) (formatter, error) {
 	class := p.Value("formatter")
 	build, ok := formatters[class[strings.LastIndexByte(class, '.')+1:]]
 	if !ok {
-		return nil, errors.New(class)
+		return nil, fmt.Errorf("formatter %s is not known to this tool", class)
 	}
 	return build(props)
 }
@@ -279,6 +280,7 @@ func (c *consoleConsumer) addOptions(p *tool.Parsed) error {
 	c.opts = append(c.opts, kgo.ConsumerGroup(c.settings.Text("group.id")))
 	if c.autoCommit = c.settings.Flag("enable.auto.commit"); c.autoCommit {
 		c.opts = append(c.opts, kgo.AutoCommitMarks())
+		c.opts = append(c.opts, c.starts.options(c.env.Err, c.settings)...)
 	} else {
 		c.opts = append(c.opts, kgo.DisableAutoCommit())
 	}
