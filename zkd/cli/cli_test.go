@@ -2,6 +2,8 @@ package cli
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -196,6 +198,28 @@ func TestComplete(t *testing.T) {
 		}
 		if !slices.Equal(got, test.want) || n != test.n {
 			t.Errorf("%q: %q, %d", test.in, got, n)
+		}
+	}
+}
+
+// The history holds passwords, so it is its owner's alone: a new one, one that an older release left
+// open, and one that has become too long and is written anew.
+func TestHistoryIsPrivate(t *testing.T) {
+	for name, lines := range map[string]int{"new": 0, "open": 1, "long": 2000} {
+		file := filepath.Join(t.TempDir(), name)
+		if lines > 0 {
+			text := strings.Repeat("addauth digest user:secret\n", lines)
+			if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// The terminal is left open: the library's goroutine may not have begun, and races with a close.
+		if _, err := newTerminal(&session{opt: Options{HistoryFile: file}}); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(file)
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: mode %v, %v", name, info.Mode(), err)
 		}
 	}
 }

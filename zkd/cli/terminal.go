@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/chzyer/readline"
@@ -21,6 +23,7 @@ type terminal struct {
 // newTerminal takes over the terminal; what the session prints then goes around the line being
 // typed.
 func newTerminal(s *session) (*terminal, error) {
+	defer keepPrivate(s.opt.HistoryFile)()
 	rl, err := readline.NewEx(&readline.Config{
 		HistoryFile: s.opt.HistoryFile, HistoryLimit: 1000,
 		AutoComplete: completer{s}, InterruptPrompt: "^C", EOFPrompt: "",
@@ -30,6 +33,18 @@ func newTerminal(s *session) (*terminal, error) {
 	}
 	s.out, s.err = rl.Stdout(), rl.Stderr()
 	return &terminal{rl: rl}, nil
+}
+
+// keepPrivate makes the history readable for its owner alone, however it was before: what was typed
+// after addauth is a password. Until the function it returns is called, all new files are so: the
+// library makes the history, and makes it anew when it has become too long.
+func keepPrivate(history string) (done func()) {
+	if history == "" {
+		return func() {}
+	}
+	_ = os.Chmod(history, 0o600) // there may be none
+	before := syscall.Umask(0o077)
+	return func() { syscall.Umask(before) }
 }
 
 // read returns the next line. An interrupt clears a line; on an empty one it ends the session, as
