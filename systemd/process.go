@@ -18,7 +18,8 @@ import (
 
 // Spawn starts a daemon without a service manager: in a session of its own, with its output
 // appended to a file, and returns its process id once it has said READY=1. When it ends before, the
-// error carries the end of its output; when ctx ends before, the process id comes with ErrNotReady.
+// error carries the end of its output and its exit code; when ctx ends before, the process id comes
+// with ErrNotReady.
 func Spawn(ctx context.Context, output string, args ...string) (pid int, err error) {
 	dir, err := os.MkdirTemp("", "notify")
 	if err != nil {
@@ -55,9 +56,17 @@ func Spawn(ctx context.Context, output string, args ...string) (pid int, err err
 		return cmd.Process.Pid, err
 	}
 	if err != nil {
-		return 0, fmt.Errorf("%w%s", err, tail(output, start))
+		return 0, withCode(fmt.Errorf("%w%s", err, tail(output, start)))
 	}
 	return cmd.Process.Pid, nil
+}
+
+// withCode makes err end this program with the exit code of the program whose end it tells.
+func withCode(err error) error {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() > 0 {
+		return &exitError{exit.ExitCode(), err}
+	}
+	return err
 }
 
 // OutputFile is where a daemon that Spawn starts for one of upstream's scripts writes: a file of

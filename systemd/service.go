@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 )
 
@@ -30,14 +31,22 @@ func (u Unit) Active() bool {
 	return state == "active" || state == "activating" || state == "reloading"
 }
 
-// Do runs a verb of systemctl (start, stop, restart) on the unit, with its output on ours.
+// Do runs a verb of systemctl (start, stop, restart) on the unit, with its output on ours. If the
+// daemon refuses its configuration, the error has that exit code: systemctl's own says nothing.
 func (u Unit) Do(verb string) error {
 	cmd := exec.Command("systemctl", verb, string(u))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("systemctl %s %s: %w", verb, u, err)
+	err := cmd.Run()
+	if err == nil {
+		return nil
 	}
-	return nil
+	err = fmt.Errorf("systemctl %s %s: %w", verb, u, err)
+	status, _ := exec.Command("systemctl", "show", "--property=ExecMainStatus", "--value",
+		string(u)).Output() // without an answer the fault is an ordinary one
+	if strings.TrimSpace(string(status)) == strconv.Itoa(ExitConfig) {
+		return BadConfig(err)
+	}
+	return err
 }
 
 // StopServing stops the unit if it is active, and else every process that Serving finds. Without

@@ -208,6 +208,7 @@ func TestExitCodes(t *testing.T) {
 	if err := os.WriteFile(toml, []byte(clash), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	t.Setenv("LOG_DIR", t.TempDir())
 	tests := []struct {
 		args []string
 		code int
@@ -225,6 +226,10 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"kafka-server-start.sh"}, systemd.ExitFault, "USAGE: kafka-server-start.sh [-daemon]"},
 		{[]string{"kafka-server-start", bad, "--override", "num.partitions=x"}, systemd.ExitConfig,
 			"Not a number of type INT"},
+		{[]string{"kafka-server-start.sh", "-daemon", bad}, systemd.ExitConfig,
+			"did you mean num.partitions?"},
+		{[]string{"kafka-server-start.sh", "-daemon", good, "--override", "log.dirs=" + notDir},
+			systemd.ExitFault, "is not a directory"},
 		{[]string{"kafkad", "version"}, 0, "kafkad test\n"},
 		{[]string{"kafkad", "config", "convert", good}, 0, "log.dirs = "},
 	}

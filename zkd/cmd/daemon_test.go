@@ -209,6 +209,8 @@ func TestExitCodes(t *testing.T) {
 	if err := os.WriteFile(notDir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
+	t.Setenv("LOG_DIR", t.TempDir())
+	t.Setenv("ZOOPIDFILE", filepath.Join(t.TempDir(), "pid")) // so that the daemon itself finds the fault
 	tests := []struct {
 		args []string
 		code int
@@ -227,6 +229,14 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"zkd", "status", "--config", good, "--override", "clientPort=1"}, systemd.ExitFault,
 			"Error contacting service. It is probably not running."},
 		{[]string{"zookeeper-server-start.sh"}, systemd.ExitFault, "USAGE: "},
+		{[]string{"zookeeper-server-start.sh", "-daemon", bad}, systemd.ExitConfig,
+			"did you mean tickTime?"},
+		{[]string{"zookeeper-server-start", bad}, systemd.ExitConfig, "did you mean tickTime?"},
+		{[]string{"zkServer.sh", "start", bad}, systemd.ExitConfig, "did you mean tickTime?"},
+		{[]string{"zkServer.sh", "restart", bad}, systemd.ExitConfig, "did you mean tickTime?"},
+		{[]string{"zkServer.sh", "start-foreground", bad}, systemd.ExitConfig, "tickTime?"},
+		{[]string{"zkServer.sh", "status", bad}, systemd.ExitConfig, "did you mean tickTime?"},
+		{[]string{"zkServer.sh", "start", good}, systemd.ExitFault, "find who has it: ss -ltnp"},
 		{[]string{"zkd", "version"}, 0, "zkd test\n"},
 		{[]string{"zkd", "--version"}, 0, "zkd test\n"},
 	}
