@@ -1,6 +1,8 @@
 package etc
 
 import (
+	"bytes"
+	"fmt"
 	"path"
 	"strconv"
 	"strings"
@@ -11,6 +13,7 @@ type Setting struct {
 	Key      string
 	Value    string
 	Line     int      // of the key, from 1
+	Before   []int    // lines of the same key that it overrules; only in properties files
 	Comments []string // comment lines above it, without "#"; only from properties files
 }
 
@@ -25,6 +28,7 @@ type Fault struct {
 	File    string // empty when it did not come from a file
 	Line    int    // 0: unknown
 	Key     string // empty for a fault of syntax
+	Cause   string // another key that the fault comes from, when the file does not have Key
 	Message string
 	Hint    string // the way out, when there is one
 }
@@ -68,6 +72,14 @@ func (f Faults) Unwrap() []error {
 // Read parses a file by the extension of its name: .toml is TOML, everything else (.cfg,
 // .properties, .conf) is Java properties. The error is a *Fault.
 func Read(name string, data []byte) (*File, error) {
+	const utf8Mark = "\xef\xbb\xbf" // editors on Windows write it
+	data = bytes.TrimPrefix(data, []byte(utf8Mark))
+	for _, mark := range []string{"\xff\xfe", "\xfe\xff"} {
+		if bytes.HasPrefix(data, []byte(mark)) {
+			return nil, &Fault{File: name, Line: 1, Message: "the text is UTF-16",
+				Hint: "save the file as UTF-8"}
+		}
+	}
 	if strings.EqualFold(path.Ext(name), ".toml") {
 		return readTOML(name, data)
 	}
@@ -93,11 +105,37 @@ func (f *File) Line(key string) int {
 	return 0
 }
 
-// Locate writes into each fault where its key stands in the file.
-func (f *File) Locate(faults Faults) {
+// Locate writes into each fault where its value comes from: elsewhere knows those that the file did
+// not give ("" for others), else it is the file, with the line of the key if there is one.
+func (f *File) Locate(faults Faults, elsewhere func(key string) string) {
 	for _, one := range faults {
-		if line := f.Line(one.Key); line > 0 && one.File == "" {
-			one.File, one.Line = f.Name, line
+		if one.File != "" {
+			continue
+		}
+		one.File = elsewhere(one.Key)
+		if one.File != "" {
+			continue
+		}
+		one.File, one.Line = f.Name, f.Line(one.Key)
+		if one.Line == 0 && one.Cause != "" {
+			one.Line = f.Line(one.Cause)
 		}
 	}
+}
+
+// Repeated says of each key that the file gives more than once which line counts.
+func (f *File) Repeated() map[string]string {
+	out := map[string]string{}
+	for _, s := range f.Settings {
+		if len(s.Before) == 0 {
+			continue
+		}
+		var lines []string
+		for _, l := range s.Before {
+			lines = append(lines, strconv.Itoa(l))
+		}
+		out[s.Key] = fmt.Sprintf("%s:%d: %s is also in line %s; the last one counts, remove the others",
+			f.Name, s.Line, s.Key, strings.Join(lines, " and "))
+	}
+	return out
 }

@@ -46,28 +46,78 @@ f = "x,y"
 	}
 }
 
+// A fault of syntax names file and line, and says what to do.
 func TestTOMLFaults(t *testing.T) {
+	const quotes = "; text stands in quotes in TOML; a file in upstream's own syntax must be named " +
+		".properties or .cfg"
 	tests := []struct{ name, text, want string }{
 		{"clash", "broker.id = 1\n\nbroker.id.generation.enable = true\n",
 			`x.toml:3: broker.id is a value in line 1, so TOML cannot also have a table of that ` +
 				`name for broker.id.generation.enable (line 3); write the longer name in quotes: ` +
 				`"broker.id.generation.enable" = ...`},
 		{"clash, longer first", "broker.id.generation.enable = true\nbroker.id = 1\n",
-			"write the longer name in quotes"},
-		{"twice", "a.b = 1\na.b = 2\n", "x.toml:2: "},
-		{"no quotes", "dataDir = /data\n", "named .properties or .cfg"},
-		{"date", "a = 2020-01-01\n", "put it in quotes"},
-		{"both spellings", "\"a.b\" = 1\na.b = 2\n", "set twice"},
-		{"comma in a list", `a = ["x,y", "z"]`, "has a comma"},
-		{"table array", "[[a]]\nb = 1\n", "found a table"},
+			"x.toml:2: broker.id is a value in line 2, so TOML cannot also have a table of that name " +
+				"for broker.id.generation.enable (line 1); write the longer name in quotes"},
+		{"twice", "a.b = 1\na.b = 2\n",
+			"x.toml:2: Key 'a.b' has already been defined; keep one of them"},
+		{"twice, by table", "a.b = 1\n[a]\nb = 2\n", "x.toml:3: Key 'a.b' has already been defined"},
+		{"no quotes", "dataDir = /data\n", "x.toml:1: expected value but found '/' instead" + quotes},
+		{"no value", "#\na =\n", "x.toml:2: expected value but found '\\n' instead" + quotes},
+		{"no equals", "a 3\n", "x.toml:1: expected '.' or '=', but got '3' instead; a line is key = value"},
+		{"two values", "a = 3 4\n", "x.toml:1: expected a top-level item to end with a newline, " +
+			"comment, or EOF, but got '4' instead; a value of several words stands in quotes"},
+		{"open quotes", "#\na = \"x\n", "x.toml:2: strings cannot contain newlines; close the quotes"},
+		{"date", "#\na = 2020-01-01\n",
+			"x.toml:2: a: dates and times are not values of settings; put it in quotes"},
+		{"both spellings", "\"a.b\" = 1\na.b = 2\n", "x.toml:2: a.b is set twice, once in quotes and " +
+			"once as a dotted name; keep one of them"},
+		{"comma in a list", "#\na = [\"x,y\", \"z\"]\n",
+			`x.toml:2: a: "x,y" has a comma, which separates the items of a list; make it two items`},
+		{"table array", "[[a]]\nb = 1\n", `x.toml:2: a: expected a value, found a table; write key = `},
+		{"not UTF-8", "#\na = \"caf\xe9\"\n",
+			"x.toml:2: invalid UTF-8 byte: 0xe9; save the file as UTF-8"},
+		{"UTF-16", "\xff\xfea\x00=\x001\x00", "x.toml:1: the text is UTF-16; save the file as UTF-8"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := Read("x.toml", []byte(tt.text))
-			if err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("error %v, want one with %q", err, tt.want)
+			if err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+				t.Errorf("error %v, want %q", err, tt.want)
 			}
 		})
+	}
+}
+
+func TestPropertiesFaults(t *testing.T) {
+	const out = `; a line is key=value, and a backslash in a value is written \\`
+	for text, want := range map[string]string{
+		"a=1\n=3\n":             `zoo.cfg:2: not a line of a properties file: "3"` + out,
+		"a=1\n\nb=\\u12\n":      "zoo.cfg:3: not a line of a properties file: invalid unicode literal" + out,
+		"\xfe\xff\x00a\x00=1\n": "zoo.cfg:1: the text is UTF-16; save the file as UTF-8",
+	} {
+		if _, err := Read("zoo.cfg", []byte(text)); err == nil || err.Error() != want {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+}
+
+// Editors on Windows begin a file with a mark, which is not part of the first name.
+func TestUTF8Mark(t *testing.T) {
+	const mark = "\xef\xbb\xbf"
+	for _, name := range []string{"a.toml", "a.properties", "zoo.cfg"} {
+		f, err := Read(name, []byte(mark+"tickTime=2000\r\n\r\ninitLimit=5\r\n"))
+		if err != nil || f.Values()["tickTime"] != "2000" || f.Line("tickTime") != 1 ||
+			f.Line("initLimit") != 3 {
+			t.Errorf("%s: %+v, %v", name, f, err)
+		}
+	}
+}
+
+func TestRepeated(t *testing.T) {
+	f, err := Read("zoo.cfg", []byte("a=1\nb=1\na=2\nc=1\n a = 3\n"))
+	const want = "zoo.cfg:5: a is also in line 1 and 3; the last one counts, remove the others"
+	if got := f.Repeated(); err != nil || len(got) != 1 || got["a"] != want || f.Values()["a"] != "3" {
+		t.Errorf("%v %v", got, err)
 	}
 }
 

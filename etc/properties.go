@@ -1,6 +1,8 @@
 package etc
 
 import (
+	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -17,7 +19,7 @@ func readProperties(name string, data []byte) (*File, error) {
 	}
 	p, err := loader.LoadBytes(data)
 	if err != nil {
-		return nil, &Fault{File: name, Message: "not a properties file: " + err.Error()}
+		return nil, propertiesFault(name, err)
 	}
 	lines := scanProperties(string(data))
 	f := &File{Name: name}
@@ -25,7 +27,7 @@ func readProperties(name string, data []byte) (*File, error) {
 		value, _ := p.Get(key)
 		s := Setting{Key: strings.TrimSpace(key), Value: strings.TrimSpace(value)}
 		if at, ok := lines[s.Key]; ok {
-			s.Line, s.Comments = at.line, at.comments
+			s.Line, s.Before, s.Comments = at.line, at.before, at.comments
 		}
 		if s.Key == "" {
 			return nil, &Fault{File: name, Line: i + 1, Message: "a value without a key"}
@@ -33,6 +35,19 @@ func readProperties(name string, data []byte) (*File, error) {
 		f.put(s)
 	}
 	return f, nil
+}
+
+var propertiesPosition = regexp.MustCompile(`^properties: Line (\d+): (.*)$`)
+
+// propertiesFault turns the library's error into a fault.
+func propertiesFault(name string, err error) error {
+	f := &Fault{File: name, Message: err.Error(),
+		Hint: `a line is key=value, and a backslash in a value is written \\`}
+	if m := propertiesPosition.FindStringSubmatch(err.Error()); m != nil {
+		f.Line, _ = strconv.Atoi(m[1]) // digits
+		f.Message = "not a line of a properties file: " + m[2]
+	}
+	return f
 }
 
 // put adds a setting. Keys can be equal once the blanks around them are gone; the last one wins.
@@ -48,6 +63,7 @@ func (f *File) put(s Setting) {
 
 type position struct {
 	line     int
+	before   []int // lines that gave the key before
 	comments []string
 }
 
@@ -68,7 +84,12 @@ func scanProperties(text string) map[string]position {
 			comments = append(comments, line[1:])
 		default:
 			key := propertyKey(line)
-			out[key] = position{i + 1, comments}
+			before := out[key]
+			at := position{line: i + 1, comments: comments}
+			if before.line > 0 {
+				at.before = append(before.before, before.line)
+			}
+			out[key] = at
 			comments = nil
 			continued = endsOpen(line)
 		}

@@ -23,15 +23,12 @@ func readTOML(name string, data []byte) (*File, error) {
 		return nil, tomlFault(name, err)
 	}
 	f := &File{Name: name}
-	if err := f.flatten("", tree); err != nil {
-		return nil, err
-	}
-	lines := map[string]int{}
-	for _, k := range keys {
-		lines[k.name] = k.line
+	if fault := f.flatten("", tree); fault != nil {
+		fault.File, fault.Line = name, lineOf(keys, fault.Key)
+		return nil, fault
 	}
 	for i := range f.Settings {
-		f.Settings[i].Line = lines[f.Settings[i].Key]
+		f.Settings[i].Line = lineOf(keys, f.Settings[i].Key)
 	}
 	sort.SliceStable(f.Settings, func(i, j int) bool {
 		return f.Settings[i].Line < f.Settings[j].Line
@@ -39,8 +36,25 @@ func readTOML(name string, data []byte) (*File, error) {
 	return f, nil
 }
 
+// lineOf is where a key stands: itself, or what is below or above it, because arrays of tables and
+// tables in braces are no keys to the scanner. 0 is nowhere.
+func lineOf(keys []tomlKey, name string) int {
+	for _, matches := range []func(k string) bool{
+		func(k string) bool { return k == name },
+		func(k string) bool { return strings.HasPrefix(k, name+".") },
+		func(k string) bool { return strings.HasPrefix(name, k+".") },
+	} {
+		for i := len(keys) - 1; i >= 0; i-- {
+			if matches(keys[i].name) {
+				return keys[i].line
+			}
+		}
+	}
+	return 0
+}
+
 // flatten adds the settings below a table.
-func (f *File) flatten(prefix string, tree map[string]any) error {
+func (f *File) flatten(prefix string, tree map[string]any) *Fault {
 	names := make([]string, 0, len(tree))
 	for k := range tree {
 		names = append(names, k)
@@ -52,17 +66,18 @@ func (f *File) flatten(prefix string, tree map[string]any) error {
 			key = prefix + "." + k
 		}
 		if sub, ok := tree[k].(map[string]any); ok {
-			if err := f.flatten(key, sub); err != nil {
-				return err
+			if fault := f.flatten(key, sub); fault != nil {
+				return fault
 			}
 			continue
 		}
-		value, err := tomlValue(tree[k])
-		if err != nil {
-			return &Fault{File: f.Name, Key: key, Message: key + ": " + err.Error()}
+		value, fault := tomlValue(tree[k])
+		if fault != nil {
+			fault.Key, fault.Message = key, key+": "+fault.Message
+			return fault
 		}
 		if f.has(key) {
-			return &Fault{File: f.Name, Key: key,
+			return &Fault{Key: key,
 				Message: key + " is set twice, once in quotes and once as a dotted name",
 				Hint:    "keep one of them"}
 		}
@@ -81,7 +96,7 @@ func (f *File) has(key string) bool {
 }
 
 // tomlValue is the text upstream's files would have for a value.
-func tomlValue(v any) (string, error) {
+func tomlValue(v any) (string, *Fault) {
 	switch v := v.(type) {
 	case string:
 		return v, nil
@@ -94,20 +109,23 @@ func tomlValue(v any) (string, error) {
 	case []any:
 		items := make([]string, len(v))
 		for i, item := range v {
-			text, err := tomlValue(item)
-			if err != nil {
-				return "", err
+			text, fault := tomlValue(item)
+			if fault != nil {
+				return "", fault
 			}
 			if strings.Contains(text, ",") && len(v) > 1 {
-				return "", fmt.Errorf("%q has a comma, which separates the items of a list", text)
+				return "", &Fault{Hint: "make it two items",
+					Message: fmt.Sprintf("%q has a comma, which separates the items of a list", text)}
 			}
 			items[i] = text
 		}
 		return strings.Join(items, ","), nil
 	case []map[string]any, map[string]any:
-		return "", errors.New("expected a value, found a table")
+		return "", &Fault{Message: "expected a value, found a table",
+			Hint: `write key = "value", and tables with one pair of brackets`}
 	default:
-		return "", errors.New("dates and times are not values of settings; put it in quotes")
+		return "", &Fault{Message: "dates and times are not values of settings",
+			Hint: "put it in quotes"}
 	}
 }
 
@@ -131,24 +149,35 @@ func clash(name string, keys []tomlKey) error {
 // tomlFault turns the parser's error into a fault.
 func tomlFault(name string, err error) error {
 	var parse toml.ParseError
-	if errors.As(err, &parse) {
-		f := &Fault{File: name, Line: parse.Position.Line, Key: parse.LastKey,
-			Message: parse.Message}
-		if f.Message == "" {
-			f.Message = strings.TrimPrefix(err.Error(), "toml: ")
-		}
-		if strings.Contains(f.Message, "already been defined") {
-			f.Hint = "keep one of them"
-		} else if looksLikeProperties(f.Message) {
-			f.Hint = "text stands in quotes in TOML; a file in upstream's own syntax must be " +
-				"named .properties or .cfg"
-		}
-		return f
+	if !errors.As(err, &parse) {
+		return &Fault{File: name, Message: strings.TrimPrefix(err.Error(), "toml: ")}
 	}
-	return &Fault{File: name, Message: strings.TrimPrefix(err.Error(), "toml: ")}
+	f := &Fault{File: name, Line: parse.Position.Line, Key: parse.LastKey,
+		Message: strings.TrimSuffix(parse.Message, ".")}
+	if f.Message == "" {
+		f.Message = strings.TrimPrefix(err.Error(), "toml: ")
+	}
+	f.Hint = tomlHint(f.Message)
+	return f
 }
 
-// looksLikeProperties: the parser met a value without quotes.
-func looksLikeProperties(message string) bool {
-	return strings.Contains(message, "expected value") || strings.Contains(message, "invalid")
+// tomlHint is the way out of a fault that the parser met.
+func tomlHint(message string) string {
+	has := func(part string) bool { return strings.Contains(message, part) }
+	switch {
+	case has("already been defined"):
+		return "keep one of them"
+	case has("UTF-8"):
+		return "save the file as UTF-8"
+	case has("cannot contain newlines"):
+		return "close the quotes in the same line"
+	case has("expected '.' or '='"):
+		return "a line is key = value"
+	case has("to end with a newline"):
+		return "a value of several words stands in quotes, a list in brackets"
+	case has("expected value"), has("invalid"):
+		return "text stands in quotes in TOML; a file in upstream's own syntax must be named " +
+			".properties or .cfg"
+	}
+	return "the syntax is that of https://toml.io"
 }

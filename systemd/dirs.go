@@ -35,7 +35,7 @@ func UsableDir(key, dir string, unit Unit, user string, create bool) error {
 	case err != nil:
 		return fmt.Errorf("%s=%s: %w", key, dir, err)
 	case !info.IsDir():
-		return fmt.Errorf("%s=%s is not a directory", key, dir)
+		return fmt.Errorf("%s=%s is not a directory; move that file away, or name a directory", key, dir)
 	case !writable(dir):
 		return fmt.Errorf("%s=%s cannot be written by %s: %w; make it its own: chown -R %s:%s %s",
 			key, dir, user, unix.Access(dir, unix.W_OK|unix.X_OK), user, user, dir)

@@ -25,9 +25,9 @@ func (f *configFlags) add(c *cobra.Command) {
 
 // load reads the configuration with what the environment adds. Every error is a BadConfig.
 func (f *configFlags) load() (*config.Config, []config.Note, error) {
-	data, err := os.ReadFile(f.file)
+	data, err := systemd.ReadConfig(f.file, "kafkad")
 	if err != nil {
-		return nil, nil, systemd.BadConfig(fmt.Errorf("read the configuration: %w", err))
+		return nil, nil, err
 	}
 	overrides, err := etc.ParseOverrides(f.overrides)
 	if err != nil {
@@ -55,7 +55,7 @@ func configCommand() *cobra.Command {
 		Use: "convert FILE", Short: "Print a server.properties as server.toml",
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			data, err := os.ReadFile(args[0])
+			data, err := systemd.ReadConfig(args[0], "kafkad")
 			if err != nil {
 				return err
 			}

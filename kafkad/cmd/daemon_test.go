@@ -217,6 +217,12 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"kafkad", "serve", "--config", bad}, systemd.ExitConfig,
 			bad + ":8: unknown setting num.partitons; did you mean num.partitions?"},
 		{[]string{"kafkad", "check", "--config", good}, 0, good + ": good"},
+		{[]string{"kafkad", "check", "--config", "/no/such/file"}, systemd.ExitConfig, "read the" +
+			" configuration: open /no/such/file: no such file or directory; make the file, or name" +
+			" another one with --config"},
+		{[]string{"kafkad", "serve", "--config", "/tmp"}, systemd.ExitConfig,
+			"read the configuration: read /tmp: is a directory; name a file in it"},
+		{[]string{"kafkad", "config", "convert", "/tmp"}, systemd.ExitConfig, "name a file in it"},
 		{[]string{"kafkad", "check", "--config", toml}, systemd.ExitConfig,
 			`write the longer name in quotes: "broker.id.generation.enable" = ...`},
 		{[]string{"kafkad", "check", "--config", good, "--override", "log.dirs=" + notDir},

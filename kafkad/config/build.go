@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -20,7 +21,7 @@ func New(values map[string]string) (*Config, error) {
 		b.add(name, values[name])
 	}
 	if len(b.errs) > 0 {
-		return nil, b.errs
+		return nil, b.faults()
 	}
 	b.oldNames()
 	etc.Bind(b.c, b.c.lookup, unitOf)
@@ -32,7 +33,7 @@ func New(values map[string]string) (*Config, error) {
 	b.perIPOverrides()
 	b.crossChecks()
 	if len(b.errs) > 0 {
-		return nil, b.errs
+		return nil, b.faults()
 	}
 	return b.c, nil
 }
@@ -40,6 +41,20 @@ func New(values map[string]string) (*Config, error) {
 type builder struct {
 	c    *Config
 	errs Errors
+	from map[string]string // settings that others gave: by name, what stands in the file
+}
+
+// faults is what was found, each with a way out.
+func (b *builder) faults() Errors {
+	for _, err := range b.errs {
+		if k, ok := BrokerKey(err.Key); ok && err.Hint == "" {
+			err.Hint = k.hint()
+		}
+		if from := b.from[err.Key]; from != "" && err.Cause == "" {
+			err.Cause = from
+		}
+	}
+	return b.errs
 }
 
 func (b *builder) add(name, value string) {
@@ -89,17 +104,58 @@ func (c *Config) text(name string) string {
 	return v
 }
 
+// isChroot: none, or a path that ZooKeeper takes.
+func isChroot(s string) bool {
+	if s == "" {
+		return true
+	}
+	for _, part := range strings.Split(s[1:], "/") {
+		if part == "" || part == "." || part == ".." || strings.Contains(part, ",") {
+			return false
+		}
+	}
+	return true
+}
+
+// cutPort splits host[:port]. A host is a name or an address, one of IPv6 in brackets.
+func cutPort(s string, otherwise int) (host string, port int, ok bool) {
+	host, text, err := net.SplitHostPort(s)
+	if err != nil {
+		host = strings.Trim(s, "[]")
+	}
+	text = cmp.Or(text, strconv.Itoa(otherwise))
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || n == 0 || !isHost(host) {
+		return "", 0, false
+	}
+	return host, int(n), true
+}
+
+// isHost: without what no name of a host and no address has.
+func isHost(s string) bool {
+	if strings.Contains(s, ":") {
+		_, err := netip.ParseAddr(s)
+		return err == nil
+	}
+	return s != "" && !strings.ContainsAny(s, " \t;,/\\@\"'[]()")
+}
+
 // oldNames gives settings of older releases, and node.id, the meaning they had.
 func (b *builder) oldNames() {
 	v := b.c.values
+	b.from = map[string]string{}
 	if id, ok := v["node.id"]; ok && v["broker.id"] == "" {
-		v["broker.id"] = id
+		v["broker.id"], b.from["broker.id"] = id, "node.id"
 	}
 	address := func(target, host, port, otherPort string) {
 		_, haveHost := v[host]
 		number, havePort := v[port]
 		if _, given := v[target]; given || !haveHost && !havePort {
 			return
+		}
+		b.from[target] = host
+		if !haveHost {
+			b.from[target] = port
 		}
 		if !havePort {
 			number = otherPort
@@ -117,7 +173,7 @@ func (b *builder) oldNames() {
 func (b *builder) zookeeper() {
 	const key = "zookeeper.connect"
 	connect := b.c.text(key)
-	servers := connect
+	servers, before := connect, len(b.errs)
 	if i := strings.IndexByte(connect, '/'); i >= 0 {
 		servers, b.c.ZooKeeperChroot = connect[:i], strings.TrimRight(connect[i:], "/")
 	}
@@ -125,15 +181,22 @@ func (b *builder) zookeeper() {
 		if s == "" {
 			continue
 		}
-		if !strings.Contains(s, ":") {
-			s += ":2181"
+		host, port, ok := cutPort(s, 2181)
+		if !ok {
+			b.fail(key, connect, strconv.Quote(s)+" is not a server",
+				"write host:2181,host:2181/chroot")
+			continue
 		}
-		b.c.ZooKeeperServers = append(b.c.ZooKeeperServers, s)
+		b.c.ZooKeeperServers = append(b.c.ZooKeeperServers,
+			net.JoinHostPort(host, strconv.Itoa(port)))
 	}
-	if len(b.c.ZooKeeperServers) == 0 {
+	switch {
+	case len(b.errs) > before:
+	case strings.Contains(connect, "://"):
+		b.fail(key, connect, "it is no URL", "write host:2181,host:2181/chroot")
+	case len(b.c.ZooKeeperServers) == 0:
 		b.fail(key, connect, "no server in it", "write host:2181,host:2181/chroot")
-	}
-	if strings.Contains(b.c.ZooKeeperChroot, "//") || strings.Contains(b.c.ZooKeeperChroot, ",") {
+	case !isChroot(b.c.ZooKeeperChroot):
 		b.fail(key, connect, "the chroot is not a path",
 			"a chroot stands once, after the last server: host1:2181,host2:2181/kafka")
 	}
@@ -160,13 +223,14 @@ func (b *builder) logDirs() {
 			b.fail(key, text, dir+" is not an absolute path",
 				"a relative path would depend on where the broker is started")
 		case seen[strings.TrimRight(dir, "/")]:
-			b.fail(key, text, dir+" is named twice", "")
+			b.fail(key, text, dir+" is named twice", "name each directory once")
 		}
 		seen[strings.TrimRight(dir, "/")] = true
 		b.c.LogDirs = append(b.c.LogDirs, dir)
 	}
 	if len(b.c.LogDirs) == 0 {
-		b.fail(key, text, "at least one log directory is needed", "")
+		b.fail(key, text, "at least one log directory is needed",
+			"name the directories, with commas between them")
 	}
 }
 
@@ -190,7 +254,7 @@ func (b *builder) perIPOverrides() {
 		i := strings.LastIndexByte(item, ':')
 		n, err := strconv.ParseInt(item[i+1:], 10, 32)
 		if i <= 0 || err != nil {
-			b.fail(key, item, "expected host:count", "")
+			b.fail(key, item, "expected host:count", "write host:100,other:200")
 			continue
 		}
 		b.c.MaxConnectionsPerIPOverrides[strings.Trim(item[:i], "[]")] = int(n)
@@ -239,11 +303,13 @@ func (b *builder) crossChecks() {
 			"raise reserved.broker.max.id or set broker.id.generation.enable=false")
 	case !c.BrokerIDGeneration && c.BrokerID < 0:
 		b.fail("broker.id", strconv.Itoa(c.BrokerID), "must be 0 or more",
-			"broker.id.generation.enable is off")
+			"broker.id.generation.enable is off, so write the number of this broker")
+		b.errs[len(b.errs)-1].Cause = "broker.id.generation.enable"
 	}
 	if c.AdminAddress != "" {
 		if _, err := netip.ParseAddrPort(c.AdminAddress); err != nil {
-			b.fail("admin.address", c.AdminAddress, "expected address:port", "")
+			b.fail("admin.address", c.AdminAddress, "expected address:port",
+				"write the address as a number, 127.0.0.1:8088; empty switches the pages off")
 		}
 	}
 }

@@ -30,11 +30,19 @@ func Parse(name string, data []byte, flags string, overrides map[string]string) 
 		values[k] = v
 	}
 	notes := flagNotes(flags)
+	for _, key := range sortedKeys(file.Repeated()) {
+		notes = append(notes, Note{key, file.Repeated()[key]})
+	}
 	c, err := New(values)
 	if err != nil {
 		var faults Errors
 		if errors.As(err, &faults) {
-			file.Locate(faults)
+			file.Locate(faults, func(key string) string {
+				if _, given := overrides[key]; given {
+					return "--override"
+				}
+				return ""
+			})
 		}
 		return nil, notes, err
 	}

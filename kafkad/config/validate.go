@@ -1,7 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -114,6 +116,58 @@ func (k *Key) checkWord(value string) *Error {
 		return invalid(k.Name, value, "String must be one of: "+strings.Join(list, ", "))
 	}
 	return nil
+}
+
+// hint is the way out of a value that the key does not take.
+func (k *Key) hint() string {
+	if k.Refused != "" {
+		if strings.Contains(k.Refused, "remove") {
+			return ""
+		}
+		return "remove it to do without"
+	}
+	var parts []string
+	if k.Type != Boolean && !strings.HasPrefix(k.Valid, "in ") { // else upstream's message says it
+		parts = append(parts, "write "+k.expects())
+	}
+	if k.Default != nil && *k.Default != "" {
+		parts = append(parts, "the default is "+*k.Default)
+	}
+	return cmp.Or(strings.Join(parts, "; "), "remove it to do without")
+}
+
+// expects says what values the key takes.
+func (k *Key) expects() string {
+	switch k.Valid {
+	case "gzip":
+		return "-1, or a whole number from 1 to 9"
+	case "version":
+		return "a release, such as 3.9"
+	case "replicas":
+		return "*, or partition:broker pairs with commas between them"
+	}
+	low, high, _ := strings.Cut(k.Valid, "..")
+	kind := "a whole number"
+	switch k.Type {
+	case Int:
+		high = cmp.Or(high, strconv.Itoa(math.MaxInt32))
+	case Short:
+		high = cmp.Or(high, strconv.Itoa(math.MaxInt16))
+	case Long:
+	case Double:
+		kind = "a number"
+	default:
+		return "another value"
+	}
+	switch {
+	case low != "" && high != "":
+		return kind + " from " + low + " to " + high
+	case low != "":
+		return kind + " of at least " + low
+	case high != "":
+		return kind + " of at most " + high
+	}
+	return kind
 }
 
 // checkReplicaList applies the "replicas" limit: "*", or partition:broker pairs.

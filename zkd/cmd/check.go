@@ -71,13 +71,15 @@ func checkMyID(cfg *config.Config) string {
 	case errors.Is(err, fs.ErrNotExist):
 		return ""
 	case err != nil:
-		return fmt.Sprintf("%s cannot be read: %v", file, err)
+		return fmt.Sprintf("%s cannot be read: %v; it is a file with the number of this server: "+
+			"echo 1 > %s && chown zkd:zkd %s", file, err, file, file)
 	case text == "":
 		return fmt.Sprintf("%s is empty; write the number of this server into it: echo 1 > %s "+
 			"(with a blank before the >)", file, file)
 	default:
 		if n, err := strconv.ParseInt(text, 10, 64); err != nil || n < 0 {
-			return fmt.Sprintf("%s says %q, which is not the number of a server", file, text)
+			return fmt.Sprintf("%s says %q, which is not the number of a server; write it: echo 1 > %s",
+				file, text, file)
 		}
 	}
 	return ""

@@ -2,7 +2,6 @@ package cmd
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -15,7 +14,7 @@ func configCommand() *cobra.Command {
 	convert := &cobra.Command{
 		Use: "convert FILE", Short: "Print a zoo.cfg as server.toml", Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			data, err := os.ReadFile(args[0])
+			data, err := systemd.ReadConfig(args[0], "zkd")
 			if err != nil {
 				return err
 			}

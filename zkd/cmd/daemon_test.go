@@ -83,6 +83,17 @@ func TestServeReloadStop(t *testing.T) {
 	}
 }
 
+// An authentication scheme that is not there is told at start.
+func TestServeTellsMissingScheme(t *testing.T) {
+	file, _, _, _ := newConfig(t, "authProvider.1=x.X509AuthenticationProvider\n")
+	p := start(t, "zkd", "serve", "--config", file)
+	p.Until("READY=1")
+	want := "WARN " + file + ":4: authProvider.1=x.X509AuthenticationProvider is not built in"
+	if got := strings.Count(p.Output(), want); got != 1 {
+		t.Errorf("told %d times\n%s", got, p.Output())
+	}
+}
+
 func writeNode(t *testing.T, port int, path, data string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
@@ -200,6 +211,7 @@ func TestExitCodes(t *testing.T) {
 	bad, _, _, _ := newConfig(t, "tickTim=2000\n")
 	ensemble, _, _, _ := newConfig(t, "initLimit=10\nsyncLimit=5\nserver.1=a:2888:3888\n"+
 		"server.2=b:2888:3888\n")
+	sasl, _, _, _ := newConfig(t, "authProvider.1=x.SASLAuthenticationProvider\n")
 	busy, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
 	if err != nil {
 		t.Fatal(err)
@@ -220,8 +232,18 @@ func TestExitCodes(t *testing.T) {
 			bad + ":4: unknown setting tickTim; did you mean tickTime?"},
 		{[]string{"zkd", "check", "--config", bad}, systemd.ExitConfig, "did you mean tickTime?"},
 		{[]string{"zkd", "check", "--config", good}, 0, good + ": good"},
-		{[]string{"zkd", "serve", "--config", ensemble}, systemd.ExitConfig, "names an ensemble"},
-		{[]string{"zkd", "serve", "--config", "/no/such/file"}, systemd.ExitConfig, "/no/such/file"},
+		{[]string{"zkd", "serve", "--config", ensemble}, systemd.ExitConfig, ensemble +
+			":7: server.2 is of an ensemble, and this version serves alone: it would not share one tree" +
+			" with the others; remove the server lines to run this server alone"},
+		{[]string{"zkd", "serve", "--config", "/no/such/file"}, systemd.ExitConfig, "read the" +
+			" configuration: open /no/such/file: no such file or directory; make the file, or name" +
+			" another one with --config"},
+		{[]string{"zkd", "check", "--config", "/tmp"}, systemd.ExitConfig,
+			"read the configuration: read /tmp: is a directory; name a file in it"},
+		{[]string{"zkd", "config", "convert", "/tmp"}, systemd.ExitConfig, "name a file in it"},
+		{[]string{"zkd", "check", "--config", sasl}, 0, "warning: " + sasl + ":4: authProvider.1=" +
+			"x.SASLAuthenticationProvider is not built in: clients cannot authenticate with the scheme" +
+			" sasl"},
 		{[]string{"zkd", "serve", "--config", good}, systemd.ExitFault, "find who has it: ss -ltnp"},
 		{[]string{"zkd", "serve", "--config", good, "--override", "dataDir=" + notDir}, systemd.ExitFault,
 			"is not a directory"},

@@ -25,9 +25,9 @@ func (f *configFlags) add(c *cobra.Command) {
 
 // load reads the configuration with what the environment adds. Every error is a BadConfig.
 func (f *configFlags) load() (*config.Config, []config.Note, error) {
-	data, err := os.ReadFile(f.file)
+	data, err := systemd.ReadConfig(f.file, "zkd")
 	if err != nil {
-		return nil, nil, systemd.BadConfig(fmt.Errorf("read the configuration: %w", err))
+		return nil, nil, err
 	}
 	overrides, err := etc.ParseOverrides(f.overrides)
 	if err != nil {
@@ -39,11 +39,25 @@ func (f *configFlags) load() (*config.Config, []config.Note, error) {
 		return nil, notes, systemd.BadConfig(err)
 	}
 	if !cfg.Standalone() || cfg.DynamicConfigFile != "" {
-		return nil, notes, systemd.BadConfig(fmt.Errorf("%s names an ensemble, and this version "+
-			"serves alone; it would not share one tree with the others. Remove the server lines to "+
-			"run it alone", f.file))
+		return nil, notes, systemd.BadConfig(ensemble(f.file, data, cfg))
 	}
 	return cfg, notes, nil
+}
+
+// ensemble is the fault of a file that names more than one server.
+func ensemble(file string, data []byte, cfg *config.Config) error {
+	fault := &etc.Fault{File: file, Key: "dynamicConfigFile", Message: "dynamicConfigFile names an " +
+		"ensemble", Hint: "remove it to run this server alone"}
+	if n := len(cfg.Servers); n > 0 {
+		fault.Key = fmt.Sprintf("server.%d", cfg.Servers[n-1].ID)
+		fault.Message = fault.Key + " is of an ensemble"
+		fault.Hint = "remove the server lines to run this server alone"
+	}
+	fault.Message += ", and this version serves alone: it would not share one tree with the others"
+	if parsed, err := etc.Read(file, data); err == nil {
+		fault.Line = parsed.Line(fault.Key)
+	}
+	return fault
 }
 
 // explicit are the settings of the file, as load reads them.

@@ -57,7 +57,11 @@ func (b *builder) add(name, value string) {
 	case !ok:
 		b.faults = append(b.faults, unknown(name))
 	case key.Refused != "" && !harmless(key, value):
-		b.fail(name, fmt.Sprintf("%s=%s cannot be honoured: %s", name, value, key.Refused), "")
+		hint := "remove the line to do without"
+		if strings.Contains(key.Refused, "remove") {
+			hint = ""
+		}
+		b.fail(name, fmt.Sprintf("%s=%s cannot be honoured: %s", name, value, key.Refused), hint)
 	case key.Ignored == "" && key.Refused == "":
 		if f := key.check(name, value); f != nil {
 			b.faults = append(b.faults, f)

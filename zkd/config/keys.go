@@ -108,7 +108,7 @@ func unknown(name string) *etc.Fault {
 // check says what is wrong with a value, nil if nothing is.
 func (k *Key) check(name, value string) *etc.Fault {
 	bad := func(expected string) *etc.Fault {
-		return &etc.Fault{Key: name,
+		return &etc.Fault{Key: name, Hint: k.hint(),
 			Message: fmt.Sprintf("%s=%s: expected %s", name, value, expected)}
 	}
 	switch k.Type {
@@ -119,6 +119,9 @@ func (k *Key) check(name, value string) *etc.Fault {
 		}
 		n, err := strconv.ParseInt(value, 10, bits)
 		if err != nil {
+			if bits == 32 {
+				return bad("a whole number of at most 2147483647")
+			}
 			return bad("a whole number")
 		}
 		return k.checkRange(name, n)
@@ -152,16 +155,28 @@ func (k *Key) check(name, value string) *etc.Fault {
 	return nil
 }
 
+// hint is the way out of a value that the key does not take.
+func (k *Key) hint() string {
+	if k.Default == nil || *k.Default == "" {
+		return "correct it or remove the line"
+	}
+	return "correct it, or remove the line for the default " + *k.Default
+}
+
 func (k *Key) checkRange(name string, n int64) *etc.Fault {
 	low, high, ok := strings.Cut(k.Valid, "..")
 	if !ok {
 		return nil
 	}
+	bad := func(limit string) *etc.Fault {
+		return &etc.Fault{Key: name, Hint: k.hint(),
+			Message: fmt.Sprintf("%s=%d: must be %s", name, n, limit)}
+	}
 	if l, err := strconv.ParseInt(low, 10, 64); err == nil && n < l {
-		return &etc.Fault{Key: name, Message: fmt.Sprintf("%s=%d: must be at least %s", name, n, low)}
+		return bad("at least " + low)
 	}
 	if h, err := strconv.ParseInt(high, 10, 64); err == nil && n > h {
-		return &etc.Fault{Key: name, Message: fmt.Sprintf("%s=%d: must be at most %s", name, n, high)}
+		return bad("at most " + high)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -35,36 +36,81 @@ func Parse(name string, data []byte, flags []string, overrides map[string]string
 	for k, v := range overrides {
 		values[k] = v
 	}
+	place := places(file, overrides, values)
+	for _, key := range sorted(file.Repeated()) {
+		notes = append(notes, Note{key, file.Repeated()[key]})
+	}
 	c, err := New(values)
 	if err != nil {
-		locate(file, err)
+		var faults etc.Faults
+		if errors.As(err, &faults) {
+			for _, f := range faults { // a system property's name in the file
+				f.Cause = cmp.Or(f.Cause, "zookeeper."+f.Key)
+			}
+			file.Locate(faults, place)
+		}
 		return nil, notes, err
 	}
 	for _, name := range sorted(values) {
-		k, _ := Lookup(name)
-		if k.Ignored == "" {
+		text := classNote(name, values[name])
+		if k, _ := Lookup(name); k.Ignored != "" {
+			text = name + " has no effect: " + k.Ignored
+		}
+		if text == "" {
 			continue
 		}
-		where := ""
-		if line := file.Line(name); line > 0 {
-			where = fmt.Sprintf("%s:%d: ", file.Name, line)
-		}
-		notes = append(notes, Note{name, fmt.Sprintf("%s%s has no effect: %s", where, name,
-			k.Ignored)})
+		at := &etc.Fault{Key: name, Cause: "zookeeper." + name, Message: text}
+		file.Locate(etc.Faults{at}, place)
+		notes = append(notes, Note{name, at.Error()})
 	}
 	return c, notes, nil
 }
 
-func locate(file *etc.File, err error) {
-	var faults etc.Faults
-	if errors.As(err, &faults) {
-		file.Locate(faults)
-		for _, f := range faults { // a system property's name in the file
-			if line := file.Line("zookeeper." + f.Key); line > 0 && f.Line == 0 {
-				f.File, f.Line = file.Name, line
-			}
+// places tells where a value comes from if the file did not give it: "" for those that nobody gave.
+func places(file *etc.File, overrides, values map[string]string) func(string) string {
+	return func(key string) string {
+		if _, ok := overrides[key]; ok {
+			return "--override"
 		}
+		_, given := values[key]
+		if given && file.Line(key) == 0 && file.Line("zookeeper."+key) == 0 {
+			return "SERVER_JVMFLAGS or JVMFLAGS"
+		}
+		return ""
 	}
+}
+
+// classNote says what is missing because a class of the JVM is not built in, "" if nothing is.
+func classNote(name, class string) string {
+	simple := class[strings.LastIndexByte(class, '.')+1:]
+	switch name = strings.TrimPrefix(name, "zookeeper."); {
+	case strings.HasPrefix(name, "authProvider."):
+		switch simple {
+		case "DigestAuthenticationProvider", "IPAuthenticationProvider":
+			return ""
+		}
+		scheme := "its scheme"
+		if s := schemes[simple]; s != "" {
+			scheme = "the scheme " + s
+		}
+		return fmt.Sprintf("%s=%s is not built in: clients cannot authenticate with %s, and ACLs that"+
+			" name it let nobody in; remove the line and have clients use digest or ip",
+			name, class, scheme)
+	case name == "metricsProvider.className":
+		switch simple {
+		case "", "PrometheusMetricsProvider", "DefaultMetricsProvider", "NullMetricsProvider":
+			return ""
+		}
+		return fmt.Sprintf("%s=%s is not built in: there is no such export; remove the line, metrics"+
+			" are at /metrics of the admin pages", name, class)
+	}
+	return ""
+}
+
+// schemes are the authentication schemes of upstream's classes that are not built in.
+var schemes = map[string]string{
+	"SASLAuthenticationProvider": "sasl", "X509AuthenticationProvider": "x509",
+	"KeyAuthenticationProvider": "key", "EnsembleAuthenticationProvider": "ensemble",
 }
 
 // unprefixed are the settings that upstream reads from system properties without "zookeeper.".

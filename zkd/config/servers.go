@@ -21,7 +21,8 @@ func (b *builder) members() {
 		}
 		id, err := strconv.ParseInt(number, 10, 64)
 		if err != nil {
-			b.fail(key, key+": "+number+" is not the number of a server", "write "+prefix+".1")
+			b.fail(key, fmt.Sprintf("%s: %q is not the number of a server", key, number),
+				"write "+prefix+".1")
 			continue
 		}
 		b.member(prefix, key, id, c.values[key])
@@ -45,7 +46,7 @@ func (b *builder) member(prefix, key string, id int64, value string) {
 		for _, member := range strings.Split(value, ":") {
 			sid, err := strconv.ParseInt(strings.TrimSpace(member), 10, 64)
 			if err != nil {
-				b.fail(key, key+"="+value+": expected ids separated by colons", "")
+				b.fail(key, key+"="+value+": expected ids separated by colons", "write 1:2:3")
 				return
 			}
 			c.Groups[sid] = id
@@ -53,7 +54,7 @@ func (b *builder) member(prefix, key string, id int64, value string) {
 	case "weight":
 		n, err := strconv.ParseInt(value, 10, 32)
 		if err != nil || n < 0 {
-			b.fail(key, key+"="+value+": expected a whole number from 0", "")
+			b.fail(key, key+"="+value+": expected a whole number from 0", "the usual weight is 1")
 			return
 		}
 		c.Weights[id] = n
@@ -74,11 +75,17 @@ func (b *builder) ensembleRules() {
 		b.fail("dynamicConfigFile", "server, group and weight settings stand either in this file "+
 			"or in dynamicConfigFile, not in both", "remove the server lines")
 	}
+	needs := func(key, example string) {
+		b.fail(key, "an ensemble needs "+key, "add "+key+"="+example)
+		if len(c.Servers) > 0 {
+			b.faults[len(b.faults)-1].Cause = fmt.Sprintf("server.%d", c.Servers[0].ID)
+		}
+	}
 	if c.InitLimit == 0 {
-		b.fail("initLimit", "an ensemble needs initLimit", "add initLimit=10")
+		needs("initLimit", "10")
 	}
 	if c.SyncLimit == 0 {
-		b.fail("syncLimit", "an ensemble needs syncLimit", "add syncLimit=5")
+		needs("syncLimit", "5")
 	}
 }
 
