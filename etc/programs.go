@@ -66,6 +66,18 @@ func (p Programs) ManPages(root *cobra.Command, version string) map[string][]byt
 	return pages
 }
 
+// Execute runs a command line. An error in the line itself, which is found before a command begins,
+// says where its help is.
+func Execute(c *cobra.Command) error {
+	begun := false
+	c.PersistentPreRun = func(*cobra.Command, []string) { begun = true }
+	at, err := c.ExecuteC()
+	if err != nil && !begun {
+		err = fmt.Errorf("%w; see %s --help", err, at.CommandPath())
+	}
+	return err
+}
+
 // VersionCommand prints the version of a program.
 func VersionCommand(program, version string) *cobra.Command {
 	return &cobra.Command{

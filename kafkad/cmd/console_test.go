@@ -183,6 +183,35 @@ func TestConsumerIntoClosedPipe(t *testing.T) {
 	}
 }
 
+// A line that was typed before an interrupt is sent, also while its topic is being made.
+func TestProducerInterruptedAtOnce(t *testing.T) {
+	server, c := runCluster(t)
+	cmd := systemdtest.Program("kafka-console-producer", "--bootstrap-server", server, "--topic",
+		"new")
+	in, lines, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lines.Close()
+	cmd.Stdin = in
+	p := systemdtest.Start(t, cmd)
+	in.Close()
+	if _, err := lines.WriteString("This is message\n"); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the topic is being made", func(context.Context) bool {
+		return strings.Contains(p.Output(), "{new=LEADER_NOT_AVAILABLE}")
+	})
+	p.Signal(os.Interrupt)
+	if code := p.Exit(); code != 128+int(syscall.SIGINT) {
+		t.Errorf("exit code %d", code)
+	}
+	ends, err := kadm.NewClient(c).ListEndOffsets(patient(t), "new")
+	if err != nil || ends["new"][0].Offset != 1 {
+		t.Errorf("%v %v\n%s", ends, err, p.Output())
+	}
+}
+
 // No program ends well whose output cannot be written.
 func TestFullDevice(t *testing.T) {
 	server, c := runCluster(t)

@@ -44,7 +44,7 @@ func Main(args []string, version string) int {
 	c.SetArgs(args[1:])
 	out := systemd.NewOutput(os.Stdout)
 	c.SetOut(out)
-	err := c.Execute()
+	err := etc.Execute(c)
 	return systemd.Exit(name, out.Check(err))
 }
 

@@ -25,6 +25,10 @@ func TestRefusals(t *testing.T) {
 	}{
 		{Producer(), "--topic t", "Missing required option(s) [bootstrap-server]"},
 		{Producer(), "--bootstrap-server h:1", `Missing required argument "[topic]"`},
+		{Producer(), "--bootstrap-server h:1 --topic t --line-reader x.Y",
+			"line reader x.Y is not known to this tool"},
+		{Consumer(), "--bootstrap-server h:1 --topic t --formatter x.Y",
+			"formatter x.Y is not known to this tool"},
 		{Consumer(), "--bootstrap-server h:1",
 			"Exactly one of --include/--topic is required. "},
 		{Consumer(), "--bootstrap-server h:1 --topic t --offset 3",

@@ -353,7 +353,11 @@ func (c *consoleConsumer) consume(ctx context.Context, cl *kgo.Client) int {
 			if errors.Is(e.Err, context.DeadlineExceeded) {
 				continue
 			}
-			fmt.Fprintf(c.env.Err, "ERROR topic %s partition %d: %v\n", e.Topic, e.Partition, e.Err)
+			where := e.Topic
+			if e.Partition >= 0 {
+				where += fmt.Sprintf(" partition %d", e.Partition)
+			}
+			fmt.Fprintf(c.env.Err, "ERROR topic %s: %v\n", where, e.Err)
 			if kgo.IsRetryableBrokerErr(e.Err) {
 				continue
 			}

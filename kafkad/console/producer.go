@@ -79,6 +79,10 @@ func Producer() *tool.Tool {
 		if err == nil {
 			err = p.Single("topic", "bootstrap-server", "broker-list")
 		}
+		if class := p.Value("line-reader"); err == nil && !isLineReader(class) {
+			fmt.Fprintf(env.Err, "line reader %s is not known to this tool\n", class)
+			return tool.ExitFailed
+		}
 		if err != nil {
 			return t.Usage(env, err.Error())
 		}
@@ -88,6 +92,13 @@ func Producer() *tool.Tool {
 		return 0
 	}
 	return t
+}
+
+// isLineReader tells the names of upstream's reader, which is the only one here: each line is a
+// message.
+func isLineReader(class string) bool {
+	return class == "" || strings.HasSuffix(class, ".ConsoleProducer$LineMessageReader") ||
+		strings.HasSuffix(class, ".LineMessageReader")
 }
 
 // produce sends the lines of standard input until it ends or the user interrupts.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/bits"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -134,12 +135,25 @@ func (w *writer) tooLarge(size int) error {
 	return nil
 }
 
+// topicGrace is how long a topic is waited for after an interrupt, so that lines are not lost that
+// were typed before.
+const topicGrace = 5 * time.Second
+
 // awaitTopic asks for the topic until the cluster knows it; asking creates it where brokers do
-// that on demand. The library, too, would ask, but count every answer as an attempt to send.
+// that on demand. The library, too, would ask, but count every answer as an attempt to send. An
+// interrupt ends it at once only if there is nobody to ask.
 func (w *writer) awaitTopic(ctx context.Context) error {
 	most := w.settings.Duration("max.block.ms")
-	waitCtx, cancel := context.WithTimeout(ctx, most)
+	waitCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), most)
 	defer cancel()
+	var alone atomic.Bool // no broker could be asked
+	defer context.AfterFunc(ctx, func() {
+		if alone.Load() {
+			cancel()
+		} else {
+			time.AfterFunc(topicGrace, cancel)
+		}
+	})()
 	pause := max(time.Millisecond, w.settings.Duration("retry.backoff.ms"))
 	told := noBroker
 	for {
@@ -151,6 +165,9 @@ func (w *writer) awaitTopic(ctx context.Context) error {
 			fmt.Fprintf(w.warnings, "WARN The metadata response from the cluster reported a"+
 				" recoverable issue: {%s=%s}\n", w.topic, issue.Message)
 			told = issue
+		}
+		if alone.Store(errors.Is(err, noBroker)); alone.Load() && ctx.Err() != nil {
+			return ctx.Err()
 		}
 		select {
 		case <-waitCtx.Done():

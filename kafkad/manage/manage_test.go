@@ -54,3 +54,32 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("--version: %d %q", code, out)
 	}
 }
+
+// cancelOn ends a context when a text has been written.
+type cancelOn struct {
+	bytes.Buffer
+	text   string
+	cancel func()
+}
+
+func (c *cancelOn) Write(b []byte) (int, error) {
+	n, err := c.Buffer.Write(b)
+	if strings.Contains(c.String(), c.text) {
+		c.cancel()
+	}
+	return n, err
+}
+
+// Nobody waits half a minute for ZooKeeper without knowing why.
+func TestZooKeeperOutOfReach(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	errs := &cancelOn{text: "connection refused; trying for 30s\n", cancel: cancel}
+	var out bytes.Buffer
+	code := Topics().Run(ctx, tool.Env{In: strings.NewReader(""), Out: &out, Err: errs},
+		[]string{"--zookeeper", "127.0.0.1:1", "--list"})
+	if code != 1 || !strings.HasPrefix(errs.String(), "WARN cannot connect to 127.0.0.1:1: ") ||
+		!strings.Contains(out.String(), "Timed out waiting for connection to 127.0.0.1:1: cannot") {
+		t.Errorf("exit code %d\n%s%s", code, errs.String(), out.String())
+	}
+}

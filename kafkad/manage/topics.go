@@ -205,7 +205,7 @@ func runTopics(ctx context.Context, env tool.Env, p *tool.Parsed) error {
 	var s topicService
 	var err error
 	if p.Has("zookeeper") {
-		s, err = newZooKeeperTopics(ctx, env.Out, p.Value("zookeeper"))
+		s, err = newZooKeeperTopics(ctx, env, p.Value("zookeeper"))
 	} else {
 		s, err = newBrokerTopics(env, p)
 	}

@@ -30,7 +30,7 @@ type zooKeeperTopics struct {
 
 const connectTimeout = 30 * time.Second
 
-func newZooKeeperTopics(ctx context.Context, out io.Writer, connect string) (topicService, error) {
+func newZooKeeperTopics(ctx context.Context, env tool.Env, connect string) (topicService, error) {
 	servers, chroot, err := client.ParseServers(connect)
 	if err != nil {
 		return nil, err
@@ -42,11 +42,20 @@ func newZooKeeperTopics(ctx context.Context, out io.Writer, connect string) (top
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
+	notice := time.AfterFunc(time.Second, func() {
+		if why := zk.Trouble(); why != nil {
+			fmt.Fprintf(env.Err, "WARN %v; trying for %v\n", why, connectTimeout)
+		}
+	})
+	defer notice.Stop()
 	if err := zk.Wait(ctx); err != nil {
 		zk.Abandon()
+		if why := zk.Trouble(); why != nil {
+			err = why
+		}
 		return nil, tool.UpstreamError("Timed out waiting for connection to %s: %w", connect, err)
 	}
-	return &zooKeeperTopics{zk: zk, out: out}, nil
+	return &zooKeeperTopics{zk: zk, out: env.Out}, nil
 }
 
 func (s *zooKeeperTopics) close() {

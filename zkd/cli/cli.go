@@ -250,8 +250,11 @@ func (s *session) interact() int {
 	code := exitOK
 	for !s.quit {
 		line, err := read(s.prompt())
-		if err != nil {
+		if errors.Is(err, io.EOF) || s.ctx.Err() != nil {
 			break
+		}
+		if err != nil {
+			return s.report(fmt.Errorf("no more commands are read: %w", err))
 		}
 		if line = strings.TrimSpace(line); line != "" {
 			code = s.line(line)
@@ -259,6 +262,9 @@ func (s *session) interact() int {
 	}
 	return code
 }
+
+// longestLine bounds a line of a file that is read as commands: no server takes that much data.
+const longestLine = 16 << 20
 
 // lines returns how the next line is read: from a terminal with editing, or plainly.
 func (s *session) lines() (read func(prompt string) (string, error), done func()) {
@@ -268,7 +274,7 @@ func (s *session) lines() (read func(prompt string) (string, error), done func()
 		}
 	}
 	in := bufio.NewScanner(s.opt.In)
-	in.Buffer(nil, 16<<20)
+	in.Buffer(nil, longestLine)
 	return func(string) (string, error) {
 		if s.ctx.Err() != nil {
 			return "", s.ctx.Err()
@@ -276,7 +282,14 @@ func (s *session) lines() (read func(prompt string) (string, error), done func()
 		if in.Scan() {
 			return in.Text(), nil
 		}
-		return "", errors.Join(io.EOF, in.Err())
+		switch err := in.Err(); {
+		case err == nil:
+			return "", io.EOF
+		case errors.Is(err, bufio.ErrTooLong):
+			return "", fmt.Errorf("a line is longer than %d bytes", longestLine)
+		default:
+			return "", err
+		}
 	}, func() {}
 }
 

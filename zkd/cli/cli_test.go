@@ -166,6 +166,9 @@ func TestWithoutServer(t *testing.T) {
 				"3 - version\n4 - redo 9\n5 - history\n"},
 		{name: "last command counts", args: []string{"-server", "127.0.0.1:1"},
 			in: "version\nfrob\n", code: 127},
+		{name: "line too long", args: []string{"-server", "127.0.0.1:1"},
+			in: "version\nset /a " + strings.Repeat("x", longestLine) + "\nversion\n", code: 1,
+			err: "no more commands are read: a line is longer than 16777216 bytes\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var out, errs bytes.Buffer

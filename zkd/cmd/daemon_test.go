@@ -259,6 +259,11 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"zkServer.sh", "start-foreground", bad}, systemd.ExitConfig, "tickTime?"},
 		{[]string{"zkServer.sh", "status", bad}, systemd.ExitConfig, "did you mean tickTime?"},
 		{[]string{"zkServer.sh", "start", good}, systemd.ExitFault, "find who has it: ss -ltnp"},
+		{[]string{"zkd", "config", "convert"}, systemd.ExitFault,
+			"accepts 1 arg(s), received 0; see zkd config convert --help"},
+		{[]string{"zkd", "serve", "--foo"}, systemd.ExitFault, "unknown flag: --foo; see zkd serve --help"},
+		{[]string{"zkServer.sh", "foo"}, systemd.ExitFault,
+			`unknown command "foo" for "zkServer.sh"; see zkServer.sh --help`},
 		{[]string{"zkd", "version"}, 0, "zkd test\n"},
 		{[]string{"zkd", "--version"}, 0, "zkd test\n"},
 	}
