@@ -237,3 +237,8 @@ func TestFullDevice(t *testing.T) {
 		"kafkad check --config "+file, "kafkad --help", "kafkad --version",
 		"kafkad completion bash")
 }
+
+func TestClosedPipe(t *testing.T) {
+	systemdtest.CheckClosedPipe(t, "kafkad", "config", "keys")
+	systemdtest.CheckClosedPipe(t, "kafka-topics", "--version")
+}

@@ -6,8 +6,10 @@ package cmd
 import (
 	"maps"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -42,6 +44,7 @@ func Main(args []string, version string) int {
 	}
 	c.SilenceErrors, c.SilenceUsage = true, true
 	c.SetArgs(args[1:])
+	signal.Ignore(syscall.SIGPIPE) // whoever reads our output has not the say when we end
 	out := systemd.NewOutput(os.Stdout)
 	c.SetOut(out)
 	err := etc.Execute(c)

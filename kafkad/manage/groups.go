@@ -84,6 +84,10 @@ func ConsumerGroups() *tool.Tool {
 		case errors.As(err, &u):
 			return t.Usage(env, string(u))
 		}
+		var shards *kadm.ShardErrors
+		if errors.As(err, &shards) && len(shards.Errs) > 0 {
+			err = shards.Errs[0].Err // one is enough, in its own words
+		}
 		printError(env, "Executing consumer group command failed due to "+err.Error())
 		return tool.ExitFailed
 	}

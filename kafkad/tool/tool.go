@@ -157,7 +157,6 @@ func withSignals(ctx context.Context) (context.Context, func() os.Signal, func()
 			signal.Notify(ch, s)
 		}
 	}
-	signal.Ignore(syscall.SIGPIPE) // it would kill a tool that has to leave its group
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -177,7 +176,6 @@ func withSignals(ctx context.Context) (context.Context, func() os.Signal, func()
 	}
 	return ctx, caught, func() {
 		signal.Stop(ch)
-		signal.Reset(syscall.SIGPIPE)
 		cancel(nil)
 		<-done
 	}

@@ -62,6 +62,19 @@ func RunInto(t testing.TB, out *os.File, args ...string) (errors string, code in
 	return errs.String(), cmd.ProcessState.ExitCode()
 }
 
+// CheckClosedPipe runs a command line with a standard output that nobody reads, which is no fault.
+func CheckClosedPipe(t *testing.T, args ...string) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = r.Close()
+	if errs, code := RunInto(t, w, args...); code != 0 || errs != "" {
+		t.Errorf("%v: exit code %d\n%s", args, code, errs)
+	}
+}
+
 // CheckFullDevice runs command lines with a standard output that takes nothing, and wants each of
 // them to say so and to fail.
 func CheckFullDevice(t *testing.T, lines ...string) {

@@ -3,10 +3,8 @@ package cmd
 import (
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -40,7 +38,6 @@ func runCLI(c *cobra.Command, args []string, opt cli.Options) error {
 			return c.Help()
 		}
 	}
-	signal.Ignore(syscall.SIGPIPE) // a reader that has seen enough is no reason to lose the session
 	opt.In, opt.Out, opt.Err = c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr()
 	if opt.In == io.Reader(os.Stdin) && cli.IsTerminal(os.Stdin, os.Stdout) {
 		opt.Terminal = true

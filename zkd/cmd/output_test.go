@@ -16,3 +16,8 @@ func TestFullDevice(t *testing.T) {
 		"zkd status --config "+file, "zkServer.sh status "+file, "zkServer.sh version",
 		fmt.Sprintf("zkCli.sh -server 127.0.0.1:%d ls /", port), "zkd cli --help", "zkCli version")
 }
+
+func TestClosedPipe(t *testing.T) {
+	systemdtest.CheckClosedPipe(t, "zkd", "config", "keys")
+	systemdtest.CheckClosedPipe(t, "zkCli", "version")
+}

@@ -5,6 +5,8 @@ package cmd
 
 import (
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -38,6 +40,7 @@ func Main(args []string, version string) int {
 	}
 	c.SilenceErrors, c.SilenceUsage = true, true
 	c.SetArgs(args[1:])
+	signal.Ignore(syscall.SIGPIPE) // whoever reads our output has not the say when we end
 	out := systemd.NewOutput(os.Stdout)
 	c.SetOut(out)
 	err := etc.Execute(c)
