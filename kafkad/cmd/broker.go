@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -181,10 +180,7 @@ func (b *broker) listen() (err error) {
 			server.Listener{Name: l.Name, Address: l.Address()})
 	}
 	b.server, err = server.Listen(options)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%w; find who has it: ss -ltnp", err)
-	}
-	return err
+	return systemd.ListenFault(err, "listeners")
 }
 
 // registration is what clients and brokers learn about this one. A listener without a host is

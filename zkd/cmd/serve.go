@@ -9,7 +9,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -134,11 +133,8 @@ func (d *daemon) listen() error {
 		MaxFrame: cfg.JuteMaxBuffer, SessionlessTimeout: cfg.HandshakeTimeout,
 		TCPKeepAlive: cfg.ClientTCPKeepAlive, Log: d.Log,
 	})
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%w; find who has it: ss -ltnp 'sport = :%d'", err, cfg.ClientPort)
-	}
 	if err != nil {
-		return err
+		return systemd.ListenFault(err, "clientPort and clientPortAddress")
 	}
 	if err := d.openAdmin(); err != nil {
 		d.Log.Warn("the admin pages are off", zap.Error(err))
