@@ -17,7 +17,7 @@ func ReadConfig(file, user string) ([]byte, error) {
 	case err == nil:
 		return data, nil
 	case errors.Is(err, fs.ErrNotExist):
-		hint = "; make the file, or name another one with --config"
+		hint = "; make the file, or name another one"
 	case errors.Is(err, syscall.EISDIR):
 		hint = "; name a file in it"
 	case errors.Is(err, fs.ErrPermission):

@@ -19,10 +19,9 @@ func TestReadConfig(t *testing.T) {
 		locked = "" // root may read everything
 	}
 	for file, want := range map[string]string{
-		filepath.Join(dir, "none"): "no such file or directory; make the file, or name another one" +
-			" with --config",
-		dir:    "is a directory; name a file in it",
-		locked: "permission denied; let zkd read it: chgrp zkd " + locked + " && chmod 640 " + locked,
+		filepath.Join(dir, "none"): "no such file or directory; make the file, or name another one",
+		dir:                        "is a directory; name a file in it",
+		locked:                     "permission denied; let zkd read it: chgrp zkd " + locked + " && chmod 640 " + locked,
 	} {
 		if file == "" {
 			continue

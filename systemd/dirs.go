@@ -32,6 +32,8 @@ func UsableDir(key, dir string, unit Unit, user string, create bool) error {
 		}
 		return fmt.Errorf("%s=%s does not exist; make it: mkdir -p %s && chown -R %s:%s %s",
 			key, dir, dir, user, user, dir)
+	case errors.Is(err, unix.ENOTDIR):
+		return fmt.Errorf("%s=%s: %w; a part of the path is a file, name a directory", key, dir, err)
 	case err != nil:
 		return fmt.Errorf("%s=%s: %w", key, dir, err)
 	case !info.IsDir():

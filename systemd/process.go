@@ -32,9 +32,12 @@ func Spawn(ctx context.Context, output string, args ...string) (pid int, err err
 		return 0, fmt.Errorf("open a notify socket: %w", err)
 	}
 	defer func() { _ = notify.Close() }()
+	if err := os.MkdirAll(filepath.Dir(output), 0o750); err != nil {
+		return 0, fmt.Errorf("make a directory for the daemon's output: %w", err)
+	}
 	log, err := os.OpenFile(output, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("open a file for the daemon's output: %w", err)
 	}
 	defer func() { _ = log.Close() }() // the child has its own
 	self, err := os.Executable()
@@ -56,7 +59,7 @@ func Spawn(ctx context.Context, output string, args ...string) (pid int, err err
 		return cmd.Process.Pid, err
 	}
 	if err != nil {
-		return 0, withCode(fmt.Errorf("%w%s", err, tail(output, start)))
+		return 0, withCode(fmt.Errorf("the daemon has ended: %w%s", err, tail(output, start)))
 	}
 	return cmd.Process.Pid, nil
 }

@@ -198,8 +198,15 @@ func TestUsableDir(t *testing.T) {
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := UsableDir("dataDir", file, "x.service", "zkd", true); err == nil {
-		t.Error("a file is no directory")
+	for path, want := range map[string]string{
+		file:         " is not a directory; move that file away, or name a directory",
+		file + "/in": ": not a directory; a part of the path is a file, name a directory",
+	} {
+		err := UsableDir("dataDir", path, "x.service", "zkd", true)
+		if err == nil || !strings.HasPrefix(err.Error(), "dataDir="+path) ||
+			!strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
 	t.Setenv("INVOCATION_ID", "1")
 	err = UsableDir("dataDir", "/home/nobody-here/datadir", "x.service", "zkd", true)

@@ -237,7 +237,7 @@ func TestExitCodes(t *testing.T) {
 			" with the others; remove the server lines to run this server alone"},
 		{[]string{"zkd", "serve", "--config", "/no/such/file"}, systemd.ExitConfig, "read the" +
 			" configuration: open /no/such/file: no such file or directory; make the file, or name" +
-			" another one with --config"},
+			" another one"},
 		{[]string{"zkd", "check", "--config", "/tmp"}, systemd.ExitConfig,
 			"read the configuration: read /tmp: is a directory; name a file in it"},
 		{[]string{"zkd", "config", "convert", "/tmp"}, systemd.ExitConfig, "name a file in it"},
