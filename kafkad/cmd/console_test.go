@@ -18,13 +18,15 @@ import (
 	"zkafka/systemd/systemdtest"
 )
 
-// runCluster starts a zkd and a kafkad, and returns the broker's address and a client of it.
-func runCluster(t *testing.T) (server string, c *kgo.Client) {
+// runCluster starts a zkd and a kafkad, and returns the broker's address and a client of it. More
+// are lines of the broker's configuration.
+func runCluster(t *testing.T, more ...string) (server string, c *kgo.Client) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("builds and starts servers")
 	}
-	file, zkPort, port := newConfig(t, "group.initial.rebalance.delay.ms=0\n")
+	file, zkPort, port := newConfig(t, "group.initial.rebalance.delay.ms=0\n"+
+		strings.Join(more, "\n")+"\n")
 	zookeeper(t, zkPort)
 	start(t, "kafkad", "serve", "--config", file).Until("READY=1")
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)),
@@ -110,6 +112,43 @@ func TestConsumerCommitsItsStart(t *testing.T) {
 		if code != 0 || out != "4\n5\nProcessed a total of 2 messages\n" {
 			t.Errorf("%s, the next time: exit code %d\n%s", tc.name, code, out)
 		}
+	}
+}
+
+// Where the records are gone up to a group's offset and beyond, it starts as one without.
+func TestConsumerCommitsStartAfterLostRecords(t *testing.T) {
+	server, c := runCluster(t, "log.retention.check.interval.ms=20")
+	adm := kadm.NewClient(c)
+	retention := "600000"
+	_, err := adm.CreateTopic(patient(t), 1, 1, map[string]*string{"retention.ms": &retention}, "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := kadm.Offsets{}
+	first.AddOffset("t", 0, 0, -1)
+	if err := adm.CommitAllOffsets(patient(t), "g", first); err != nil {
+		t.Fatal(err)
+	}
+	old := &kgo.Record{Topic: "t", Value: []byte("old"), Timestamp: time.Now().Add(-time.Hour)}
+	if err := c.ProduceSync(patient(t), old).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the old record is gone", func(ctx context.Context) bool {
+		starts, err := adm.ListStartOffsets(ctx, "t")
+		return err == nil && starts["t"][0].Offset == 1
+	})
+	args := []string{"kafka-console-consumer", "--bootstrap-server", server, "--topic", "t",
+		"--group", "g"}
+	p := start(t, args...)
+	await(t, "the group has an offset that exists", func(ctx context.Context) bool {
+		return committed(ctx, c, "g", "t") == 1
+	})
+	p.Signal(os.Interrupt)
+	p.Exit()
+	produce(t, c, "t", "new")
+	out, code := systemdtest.RunProgram(t, append(args, "--max-messages", "1")...)
+	if code != 0 || out != "new\nProcessed a total of 1 messages\n" {
+		t.Errorf("exit code %d\n%s", code, out)
 	}
 }
 

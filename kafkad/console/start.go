@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -34,30 +36,17 @@ func (s *startPositions) options(warnings io.Writer, settings *tool.Settings) []
 }
 
 // settle gets the offsets of the group in the partitions it was assigned, as its client calls it
-// after OnPartitionsAssigned. Those not committed are the place to start: it replaces them by the
-// offset that is there now, and commits that.
+// after OnPartitionsAssigned. Where there is none, or records up to a later one are gone, it is
+// auto.offset.reset that says where to start: that is replaced by the offset that is there now, and
+// committed.
 func (s *startPositions) settle(
 	ctx context.Context, offsets map[string]map[int32]kgo.Offset,
 ) (map[string]map[int32]kgo.Offset, error) {
 	cl := s.client.Load()
-	var topics []string
-	for topic, partitions := range offsets {
-		for _, o := range partitions {
-			if o.EpochOffset().Offset < 0 {
-				topics = append(topics, topic)
-				break
-			}
-		}
-	}
-	found, ok := s.list(ctx, cl, topics)
-	if !ok {
-		return offsets, nil
-	}
 	commit := map[string]map[int32]kgo.EpochOffset{}
-	for _, topic := range topics {
-		for partition, o := range offsets[topic] {
-			at, ok := found.Lookup(topic, partition)
-			if o.EpochOffset().Offset >= 0 || !ok || at.Err != nil || at.Offset < 0 {
+	for topic, places := range s.places(ctx, kadm.NewClient(cl), offsets) {
+		for partition, at := range places {
+			if at.Err != nil || at.Offset < 0 {
 				continue // the library finds the place itself, when there is a leader again
 			}
 			offsets[topic][partition] = kgo.NewOffset().At(at.Offset)
@@ -71,28 +60,50 @@ func (s *startPositions) settle(
 	return offsets, nil
 }
 
-// list asks for the place to start in all partitions of the topics; not ok if there is none to ask
-// for.
-func (s *startPositions) list(
-	ctx context.Context, cl *kgo.Client, topics []string,
-) (kadm.ListedOffsets, bool) {
-	if len(topics) == 0 {
-		return nil, false
+// places are the offsets to start at in the partitions that have no usable one. A partition that
+// cannot be asked about now has none.
+func (s *startPositions) places(
+	ctx context.Context, adm *kadm.Client, offsets map[string]map[int32]kgo.Offset,
+) kadm.ListedOffsets {
+	reset := s.settings.Text("auto.offset.reset")
+	if len(offsets) == 0 || reset == "none" {
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.settings.Duration("default.api.timeout.ms"))
 	defer cancel()
-	adm := kadm.NewClient(cl)
-	ask := adm.ListEndOffsets
-	switch reset := s.settings.Text("auto.offset.reset"); {
-	case reset == "none":
-		return nil, false
-	case reset == "earliest":
-		ask = adm.ListStartOffsets
-	case s.settings.Text("isolation.level") == "read_committed":
-		ask = adm.ListCommittedOffsets
+	starts, _ := adm.ListStartOffsets(ctx, slices.Collect(maps.Keys(offsets))...)
+	unusable := func(topic string, partition int32) bool {
+		o, ours := offsets[topic][partition]
+		at := o.EpochOffset().Offset
+		start, ok := starts.Lookup(topic, partition)
+		return ours && (at < 0 || ok && start.Err == nil && at < start.Offset)
 	}
-	found, err := ask(ctx, topics...)
-	return found, err == nil || len(found) > 0
+	var topics []string
+	for topic, partitions := range offsets {
+		for partition := range partitions {
+			if unusable(topic, partition) {
+				topics = append(topics, topic)
+				break
+			}
+		}
+	}
+	if len(topics) == 0 {
+		return nil
+	}
+	found := starts
+	switch {
+	case reset == "earliest":
+	case s.settings.Text("isolation.level") == "read_committed":
+		found, _ = adm.ListCommittedOffsets(ctx, topics...)
+	default:
+		found, _ = adm.ListEndOffsets(ctx, topics...)
+	}
+	for topic, partitions := range found {
+		maps.DeleteFunc(partitions, func(partition int32, _ kadm.ListedOffset) bool {
+			return !unusable(topic, partition)
+		})
+	}
+	return found
 }
 
 // startCommitTimeout bounds the commit of start positions: the session waits for it.
