@@ -18,7 +18,8 @@ func CLI(version string) *cobra.Command {
 		Use:   "cli [-server HOST:PORT[,...][/CHROOT]] [-timeout MS] [-r] [COMMAND ARGS...]",
 		Short: "Look at znodes and change them, as zkCli.sh does",
 		Long: "Without a command it reads commands from the terminal, with history and\n" +
-			"completion; \"help\" there lists them.",
+			"completion; \"help\" there lists them. The history, ~/.zkcli_history, holds what\n" +
+			"was typed after addauth, so nobody else may read it.",
 		Example: "  zkd cli -server zk1:2181 ls /brokers/ids\n" +
 			"  zkd cli -server zk1:2181,zk2:2181/kafka",
 		DisableFlagParsing:    true, // upstream's options have one dash
