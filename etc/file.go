@@ -80,11 +80,13 @@ func Read(name string, data []byte) (*File, error) {
 				Hint: "save the file as UTF-8"}
 		}
 	}
-	if strings.EqualFold(path.Ext(name), ".toml") {
+	if isTOML(name) {
 		return readTOML(name, data)
 	}
 	return readProperties(name, data)
 }
+
+func isTOML(name string) bool { return strings.EqualFold(path.Ext(name), ".toml") }
 
 // Values returns the settings by key.
 func (f *File) Values() map[string]string {
@@ -123,19 +125,43 @@ func (f *File) Locate(faults Faults, elsewhere func(key string) string) {
 	}
 }
 
-// Repeated says of each key that the file gives more than once which line counts.
-func (f *File) Repeated() map[string]string {
-	out := map[string]string{}
+// Remark is something in a file that is no fault, but most likely a slip.
+type Remark struct{ Key, Text string }
+
+// Remarks are the slips that upstream's syntax lets pass: a key that stands twice, and a comment
+// after a value, which is part of the value.
+func (f *File) Remarks() []Remark {
+	var out []Remark
+	if isTOML(f.Name) {
+		return nil // which has neither
+	}
 	for _, s := range f.Settings {
-		if len(s.Before) == 0 {
-			continue
+		at := fmt.Sprintf("%s:%d: %s", f.Name, s.Line, s.Key)
+		if len(s.Before) > 0 {
+			out = append(out, Remark{s.Key, at + " is also in line " + joinLines(s.Before) +
+				"; the last one counts, remove the others"})
 		}
-		var lines []string
-		for _, l := range s.Before {
-			lines = append(lines, strconv.Itoa(l))
+		if strings.Contains(s.Value, " #") {
+			out = append(out, Remark{s.Key, fmt.Sprintf("%s is %q, with what follows the #; a comment "+
+				"stands in a line of its own", at, s.Value)})
 		}
-		out[s.Key] = fmt.Sprintf("%s:%d: %s is also in line %s; the last one counts, remove the others",
-			f.Name, s.Line, s.Key, strings.Join(lines, " and "))
 	}
 	return out
+}
+
+func joinLines(lines []int) string {
+	texts := make([]string, len(lines))
+	for i, l := range lines {
+		texts[i] = strconv.Itoa(l)
+	}
+	return strings.Join(texts, " and ")
+}
+
+// PathHint is the way out when a path is not absolute: usual, unless it is spelled as in TOML.
+func PathHint(path, usual string) string {
+	if strings.Trim(path, `"'[ `) != path {
+		return "text stands without quotes and brackets in this syntax; a file in TOML must be named " +
+			".toml"
+	}
+	return usual
 }

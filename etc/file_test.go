@@ -1,6 +1,7 @@
 package etc
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -113,11 +114,21 @@ func TestUTF8Mark(t *testing.T) {
 	}
 }
 
-func TestRepeated(t *testing.T) {
-	f, err := Read("zoo.cfg", []byte("a=1\nb=1\na=2\nc=1\n a = 3\n"))
-	const want = "zoo.cfg:5: a is also in line 1 and 3; the last one counts, remove the others"
-	if got := f.Repeated(); err != nil || len(got) != 1 || got["a"] != want || f.Values()["a"] != "3" {
-		t.Errorf("%v %v", got, err)
+func TestRemarks(t *testing.T) {
+	f, err := Read("zoo.cfg", []byte("a=1\nb=1\na=2\nc=/x # mine\n a = 3\nd=#\n"))
+	if err != nil || f.Values()["a"] != "3" {
+		t.Fatal(f, err)
+	}
+	want := []Remark{
+		{"a", "zoo.cfg:5: a is also in line 1 and 3; the last one counts, remove the others"},
+		{"c", `zoo.cfg:4: c is "/x # mine", with what follows the #; a comment stands in a line of its` +
+			" own"},
+	}
+	if got := f.Remarks(); !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	if f, err = Read("a.toml", []byte("a = \"x # y\" # z\n")); err != nil || len(f.Remarks()) != 0 {
+		t.Errorf("%v %v", f, err)
 	}
 }
 

@@ -221,7 +221,7 @@ func (b *builder) logDirs() {
 			b.fail(key, text, "an empty path in it", "remove the comma too many")
 		case !strings.HasPrefix(dir, "/"):
 			b.fail(key, text, dir+" is not an absolute path",
-				"a relative path would depend on where the broker is started")
+				etc.PathHint(dir, "a relative path would depend on where the broker is started"))
 		case seen[strings.TrimRight(dir, "/")]:
 			b.fail(key, text, dir+" is named twice", "name each directory once")
 		}

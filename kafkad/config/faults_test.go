@@ -63,6 +63,8 @@ func TestFaultsSayWhereAndWhatToDo(t *testing.T) {
 		{"log.dirs=/a,,/b", "an empty path in it; remove the comma too many"},
 		{"log.dirs=data", "data is not an absolute path; a relative path would depend on where the" +
 			" broker is started"},
+		{`log.dirs=["/a"]`, "text stands without quotes and brackets in this syntax; a file in TOML must" +
+			" be named .toml"},
 		{"log.dirs=/a,/a/", "/a/ is named twice; name each directory once"},
 		{"max.connections.per.ip.overrides=h", "expected host:count; write host:100,other:200"},
 		{"admin.address=8088", "expected address:port; write the address as a number"},

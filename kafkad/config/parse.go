@@ -30,8 +30,8 @@ func Parse(name string, data []byte, flags string, overrides map[string]string) 
 		values[k] = v
 	}
 	notes := flagNotes(flags)
-	for _, key := range sortedKeys(file.Repeated()) {
-		notes = append(notes, Note{key, file.Repeated()[key]})
+	for _, r := range file.Remarks() {
+		notes = append(notes, Note(r))
 	}
 	c, err := New(values)
 	if err != nil {

@@ -111,7 +111,7 @@ func (b *builder) data() {
 	for key, dir := range map[string]string{"dataDir": c.DataDir, "dataLogDir": c.DataLogDir} {
 		if dir != "" && !strings.HasPrefix(dir, "/") {
 			b.fail(key, fmt.Sprintf("%s=%s: not an absolute path", key, dir),
-				"a relative path would depend on where the server is started")
+				etc.PathHint(dir, "a relative path would depend on where the server is started"))
 		}
 	}
 	if c.DataLogDir == "" {

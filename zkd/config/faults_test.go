@@ -26,6 +26,8 @@ func TestFaultsSayWhereAndWhatToDo(t *testing.T) {
 		{"dataDir=", "expected a path; correct it, or remove the line for the default /var/lib/zkd"},
 		{"dataLogDir=", "expected a path; correct it or remove the line"},
 		{"dataDir=data", "not an absolute path; a relative path would depend on"},
+		{`dataDir="/data"`, "text stands without quotes and brackets in this syntax; a file in TOML must" +
+			" be named .toml"},
 		{"minSessionTimeout=900000", "is above maxSessionTimeout (60000 ms); without them they are"},
 		{"clientPortAddress=localhost", "clientPortAddress needs clientPort; add clientPort=2181"},
 		{"server.x=a:1:2", `"x" is not the number of a server; write server.1`},
@@ -105,6 +107,8 @@ func TestNotesSayWhereAndWhatToDo(t *testing.T) {
 			" the admin pages"},
 		{"tickTime=1\ntickTime=2\n\ntickTime=3", "", "zoo.cfg:4: tickTime is also in line 1 and 2; the" +
 			" last one counts, remove the others"},
+		{"dataDir=/data # of node 1", "", `zoo.cfg:1: dataDir is "/data # of node 1", with what follows` +
+			" the #; a comment stands in a line of its own"},
 		{"flushDelay=1", "", "zoo.cfg:1: flushDelay has no effect: a flush begins when"},
 	} {
 		_, notes, err := Parse("zoo.cfg", []byte(c.text), []string{c.flags}, nil)

@@ -37,8 +37,8 @@ func Parse(name string, data []byte, flags []string, overrides map[string]string
 		values[k] = v
 	}
 	place := places(file, overrides, values)
-	for _, key := range sorted(file.Repeated()) {
-		notes = append(notes, Note{key, file.Repeated()[key]})
+	for _, r := range file.Remarks() {
+		notes = append(notes, Note(r))
 	}
 	c, err := New(values)
 	if err != nil {
