@@ -15,6 +15,7 @@ type change struct {
 	acl      []proto.ACL
 	prefix   uint32 // tree.DigestPrefix of path and data
 	digest   uint32
+	birth    bool // creates an ephemeral; its path is in births
 
 	// older is the change in flight that this one hides. It is valid only while the transaction is
 	// being prepared, which is when a failing multi needs it.
@@ -24,10 +25,12 @@ type change struct {
 // flight is the set of changes of transactions that are prepared but not applied, oldest first.
 //
 // Invariants: newest has exactly the last change in queue of every path; zxids in queue[head:]
-// ascend; digest is that of the tree after all of them.
+// ascend; digest is that of the tree after all of them; births has the paths of the changes in
+// queue that create ephemerals, by session and oldest first.
 type flight struct {
 	tree   *tree.Tree
 	newest map[string]*change
+	births map[int64][]string
 	queue  []*change
 	head   int
 	free   []*change
@@ -81,10 +84,39 @@ func (f *flight) put(zxid int64, from *change) *change {
 	}
 	*c = *from
 	c.zxid = zxid
+	c.birth = false
 	c.older = f.newest[c.path]
 	f.newest[c.path] = c
 	f.queue = append(f.queue, c)
 	return c
+}
+
+// born notes that a change creates a znode, for the end of the session that owns it. Most of those
+// who create ephemerals have few in flight, but all sessions may end at once, and then none of them
+// can look at everything that is in flight.
+func (f *flight) born(c *change) {
+	owner := c.stat.EphemeralOwner
+	if tree.KindOf(owner) == tree.Ephemeral {
+		c.birth = true
+		f.births[owner] = append(f.births[owner], c.path)
+	}
+}
+
+// unborn forgets the oldest or the newest birth of a session, which is that of c.
+func (f *flight) unborn(c *change, oldest bool) {
+	if !c.birth {
+		return
+	}
+	owner := c.stat.EphemeralOwner
+	list := f.births[owner]
+	switch {
+	case len(list) == 1:
+		delete(f.births, owner)
+	case oldest:
+		f.births[owner] = list[1:]
+	default:
+		f.births[owner] = list[:len(list)-1]
+	}
 }
 
 // rehash brings the digest of a changed znode and of the tree up to date.
@@ -109,6 +141,7 @@ func (f *flight) undo(length int, digest uint64) {
 		} else {
 			delete(f.newest, c.path)
 		}
+		f.unborn(c, false)
 		f.release(c)
 		f.queue[i] = nil
 	}
@@ -125,6 +158,7 @@ func (f *flight) applied(zxid int64) {
 		if f.newest[c.path] == c {
 			delete(f.newest, c.path)
 		}
+		f.unborn(c, true)
 		f.release(c)
 	}
 	switch {

@@ -148,7 +148,9 @@ func (p *Prep) add(path string, data []byte, list []proto.ACL, owner, timeMillis
 	if p.digests {
 		fresh.prefix = tree.DigestPrefix(path, data)
 	}
-	p.rehash(p.flight.put(p.zxid, fresh))
+	c := p.flight.put(p.zxid, fresh)
+	p.flight.born(c)
+	p.rehash(c)
 }
 
 func (p *Prep) delete(t *Txn, r *Request, b *proto.DeleteRequest) (proto.TxnBody, proto.Err) {

@@ -49,6 +49,7 @@ func New(o Options) *Prep {
 		flight: flight{
 			tree:   o.Tree,
 			newest: map[string]*change{},
+			births: map[int64][]string{},
 			digest: uint64(o.Tree.Digest()),
 		},
 	}
@@ -329,31 +330,25 @@ func (p *Prep) check(r *Request, b *proto.CheckVersionRequest) (proto.TxnBody, p
 	return &proto.CheckVersionTxn{Path: cur.path, Version: cur.stat.Version + 1}, proto.ErrOK
 }
 
-// closeSession lists the ephemerals that go away: those of the tree and those in flight.
+// closeSession lists the ephemerals that go away: those of the tree and those in flight, unless
+// they are somebody else's by now.
 func (p *Prep) closeSession(session int64) proto.TxnBody {
-	f := &p.flight
-	paths := f.tree.Ephemerals(session)
-	for _, c := range f.queue[f.head:] {
-		i, have := slices.BinarySearch(paths, c.path)
-		mine := c.exists && c.stat.EphemeralOwner == session
-		switch {
-		case mine && !have:
-			paths = slices.Insert(paths, i, c.path)
-		case !mine && have:
-			paths = slices.Delete(paths, i, i+1)
-		}
+	paths := p.flight.tree.Ephemerals(session)
+	if born := p.flight.births[session]; len(born) > 0 {
+		paths = append(paths, born...)
+		slices.Sort(paths)
+		paths = slices.Compact(paths)
 	}
+	gone := make([]string, 0, len(paths))
 	for _, path := range paths {
 		cur, ok := p.lookup(path, 0)
-		if !ok {
+		if !ok || cur.stat.EphemeralOwner != session {
 			continue
 		}
+		gone = append(gone, path)
 		p.unlink(cur)
 	}
-	if paths == nil {
-		paths = []string{}
-	}
-	return &proto.CloseSessionTxn{Paths: paths}
+	return &proto.CloseSessionTxn{Paths: gone}
 }
 
 // matches says whether an expected version accepts the current one.
