@@ -17,6 +17,10 @@ type change struct {
 	digest   uint32
 	birth    bool // creates an ephemeral; its path is in births
 
+	// The most bytes that its data, and the names of its children in a reply, have had since the
+	// znode is in flight; what was there before counts.
+	data, names int
+
 	// older is the change in flight that this one hides. It is valid only while the transaction is
 	// being prepared, which is when a failing multi needs it.
 	older *change
@@ -58,6 +62,8 @@ func (f *flight) load(n *tree.Node, into *change) {
 		children: int32(n.NumChildren()),
 		acl:      n.ACL(),
 		digest:   n.Digest(),
+		data:     len(n.Data()),
+		names:    n.NameBytes(),
 	}
 }
 
@@ -85,7 +91,10 @@ func (f *flight) put(zxid int64, from *change) *change {
 	*c = *from
 	c.zxid = zxid
 	c.birth = false
-	c.older = f.newest[c.path]
+	if c.older = f.newest[c.path]; c.older != nil {
+		c.data = max(c.data, c.older.data)
+		c.names = max(c.names, c.older.names)
+	}
 	f.newest[c.path] = c
 	f.queue = append(f.queue, c)
 	return c

@@ -87,6 +87,7 @@ func (p *Prep) create(
 	cversion := parent.stat.Cversion + 1
 	pc := p.edit(parent)
 	pc.children++
+	pc.names += 4 + len(path) - slash - 1
 	if cversion > pc.stat.Cversion {
 		pc.stat.Cversion = cversion
 		pc.stat.Pzxid = p.zxid
@@ -140,6 +141,7 @@ func (p *Prep) add(path string, data []byte, list []proto.ACL, owner, timeMillis
 		path:   path,
 		exists: true,
 		acl:    list,
+		data:   len(data),
 		stat: proto.StatPersisted{
 			Czxid: p.zxid, Mzxid: p.zxid, Pzxid: p.zxid,
 			Ctime: timeMillis, Mtime: timeMillis, EphemeralOwner: owner,

@@ -91,6 +91,21 @@ func (p *Prep) LastZxid() int64 { return p.zxid }
 // InFlight returns the number of changes that are prepared and not applied.
 func (p *Prep) InFlight() int { return len(p.flight.queue) - p.flight.head }
 
+// Largest returns the most bytes that the data of a znode, and the names of its children in a
+// reply, have in the tree or in any of the states that are on their way there.
+func (p *Prep) Largest(path string) (data, names int, inFlight bool) {
+	if path == "" {
+		path = tree.RootPath // as reads have it
+	}
+	if c := p.flight.newest[path]; c != nil {
+		return c.data, c.names, true
+	}
+	if n, ok := p.flight.tree.Get(path); ok {
+		return len(n.Data()), n.NameBytes(), false
+	}
+	return 0, 0, false
+}
+
 // Applied tells that the tree has applied all transactions up to zxid.
 func (p *Prep) Applied(zxid int64) { p.flight.applied(zxid) }
 
@@ -276,6 +291,7 @@ func (p *Prep) setData(t *Txn, r *Request, b *proto.SetDataRequest) (proto.TxnBo
 	c.stat.Version++
 	c.stat.Mzxid = p.zxid
 	c.stat.Mtime = r.TimeMillis
+	c.data = max(c.data, len(b.Data))
 	if p.digests {
 		c.prefix = tree.DigestPrefix(c.path, b.Data)
 		p.flight.rehash(c)
