@@ -2,6 +2,7 @@ package host
 
 import (
 	"sync/atomic"
+	"time"
 
 	"zkafka/zkd/replica"
 )
@@ -31,7 +32,8 @@ type Link struct {
 	waiting []arrived // of a stalled connection; bounded by the buffers a connection has
 	stalled bool
 	// wanted tells the connection that somebody waits for it to have sent something.
-	wanted atomic.Bool
+	wanted  atomic.Bool
+	timeout atomic.Int64 // of the session, milliseconds
 }
 
 // arrived is a buffer of requests: rest is what the machine has not taken.
@@ -62,6 +64,11 @@ func (l *Link) Sent() {
 	if l.wanted.Load() && l.wanted.Swap(false) {
 		l.h.submit(input{kind: inputSent, link: l})
 	}
+}
+
+// Timeout is how long the session of the connection may be silent; 0 while it has none.
+func (l *Link) Timeout() time.Duration {
+	return time.Duration(l.timeout.Load()) * time.Millisecond
 }
 
 // Detach tells that the connection is gone. Its session lives on.

@@ -196,10 +196,11 @@ func (h *Host) frames(l *Link, a arrived) {
 		return
 	}
 	if len(l.waiting) > 0 {
+		h.machine.Heard(l.rc, a.at)
 		l.waiting = append(l.waiting, a)
 		return
 	}
-	l.rc.Unsent = l.conn.Unsent()
+	h.machine.SetUnsent(l.rc, l.conn.Unsent())
 	a.rest = h.machine.Frames(l.rc, a.rest, a.at)
 	if len(a.rest) == 0 {
 		l.conn.Return(a.buf)
@@ -219,7 +220,7 @@ func (h *Host) retryStalled() {
 	for _, l := range h.loop.stalled {
 		for len(l.waiting) > 0 {
 			l.wanted.Store(true)
-			l.rc.Unsent = l.conn.Unsent()
+			h.machine.SetUnsent(l.rc, l.conn.Unsent())
 			a := &l.waiting[0]
 			if a.rest = h.machine.Frames(l.rc, a.rest, a.at); len(a.rest) > 0 {
 				break
@@ -242,6 +243,8 @@ func (h *Host) deliver() {
 	eff := h.machine.Effects()
 	for i, rc := range eff.Dirty {
 		l := rc.Tag.(*Link)
+		h.machine.SetUnsent(rc, l.conn.Unsent())
+		l.timeout.Store(rc.TimeoutMillis())
 		frames := rc.Take(nil)
 		rc.Take(l.conn.Deliver(frames))
 		eff.Dirty[i] = nil

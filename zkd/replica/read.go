@@ -254,7 +254,9 @@ func (m *Machine) sync(c *Conn) proto.Err {
 	return proto.ErrOK
 }
 
-// multiRead answers several reads. Their watch flags are not heeded, as upstream does not.
+// multiRead answers several reads. Their watch flags are not heeded, as upstream does not. The
+// requests of a frame can ask for any amount of data, so the answer has a limit, which upstream
+// reaches when its memory ends.
 func (m *Machine) multiRead(c *Conn) proto.Err {
 	var req proto.MultiRequest
 	req.Decode(&m.rd)
@@ -266,7 +268,11 @@ func (m *Machine) multiRead(c *Conn) proto.Err {
 			return proto.ErrMarshallingError
 		}
 	}
+	begin := len(c.out.B)
 	for i := range req.Ops {
+		if len(c.out.B)-begin > m.opts.MaxMultiRead {
+			return proto.ErrMarshallingError
+		}
 		op := &req.Ops[i]
 		before := len(c.out.B)
 		h := proto.MultiHeader{Type: op.Type}
