@@ -30,6 +30,9 @@ const (
 	keepBuffer = 256 << 10
 	// finishTimeout is how long a connection that is to be closed has for its last bytes.
 	finishTimeout = 5 * time.Second
+	// maxWrite is the most that one write is given, so that a long answer on a slow network shows
+	// that it gets ahead.
+	maxWrite = 1 << 20
 )
 
 // conn is one client connection. Its reader goroutine (serve) owns the fields in front of back.
@@ -52,8 +55,9 @@ type conn struct {
 	begun  atomic.Bool // something was delivered: the handshake is over
 
 	mu       sync.Mutex
-	pending  []byte // delivered, not taken by the writer
-	finished bool   // close behind pending
+	pending  []byte    // delivered, not taken by the writer
+	finished bool      // close behind pending
+	until    time.Time // write deadline
 }
 
 func newConn(s *Server, nc net.Conn, ip string) *conn {
@@ -84,6 +88,8 @@ func (c *conn) serve() {
 	c.note(err)
 	c.link.Detach()
 	close(c.gone)
+	// As upstream, who ends its side gets no more. The writer may hang in a write, too.
+	_ = c.nc.Close()
 	<-c.dead
 }
 
@@ -248,10 +254,14 @@ func (c *conn) Deliver(frames []byte) (next []byte) {
 	return next
 }
 
-// Finish implements host.Conn.
+// Finish implements host.Conn. The writer may hang in a write to a peer that takes nothing, which
+// the deadline ends.
 func (c *conn) Finish() {
 	c.mu.Lock()
-	c.finished = true
+	if !c.finished {
+		c.finished = true
+		_ = c.nc.SetWriteDeadline(time.Now().Add(finishTimeout)) // fails only when it is closed
+	}
 	c.mu.Unlock()
 	c.signal()
 }
@@ -277,16 +287,9 @@ func (c *conn) write() {
 		out, finished := c.pending, c.finished
 		c.pending = b[:0]
 		c.mu.Unlock()
-		if finished {
-			_ = c.nc.SetWriteDeadline(time.Now().Add(finishTimeout))
-		}
-		if len(out) > 0 {
-			if _, err := c.nc.Write(out); err != nil {
-				c.abandon()
-				return
-			}
-			c.unsent.Add(-int64(len(out)))
-			c.link.Sent()
+		if err := c.send(out); err != nil {
+			c.abandon(err)
+			return
 		}
 		if finished {
 			_ = c.nc.Close() // all it had is sent
@@ -298,11 +301,62 @@ func (c *conn) write() {
 	}
 }
 
+// send writes all of b, or fails when the peer takes nothing for as long as its session may be
+// silent. However slowly the peer reads, it is alive as long as it does.
+func (c *conn) send(b []byte) error {
+	now := time.Now()
+	for progress := now; len(b) > 0; now = time.Now() {
+		patience := c.link.Timeout()
+		if patience == 0 {
+			patience = c.s.o.SessionlessTimeout
+		}
+		last := c.extend(now, patience/4)
+		n, err := c.nc.Write(b[:min(len(b), maxWrite)])
+		if n > 0 {
+			b = b[n:]
+			c.unsent.Add(-int64(n))
+			c.link.Sent()
+			progress = time.Now()
+		}
+		switch {
+		case err == nil:
+		case last || !errors.Is(err, os.ErrDeadlineExceeded):
+			return err
+		case time.Since(progress) >= patience:
+			return errStuck
+		}
+	}
+	return nil
+}
+
+var errStuck = errors.New("the client has taken no replies for the timeout of its session")
+
+// extend sees to it that the write deadline is not nearer than half of d. It is moved that seldom
+// because moving it costs as much as a small reply. The deadline of a connection that is to be
+// closed is the last.
+func (c *conn) extend(now time.Time, d time.Duration) (last bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.finished && c.until.Sub(now) < d/2 {
+		c.until = now.Add(d)
+		_ = c.nc.SetWriteDeadline(c.until) // fails only when it is closed
+	}
+	return c.finished
+}
+
 // abandon ends a connection that cannot be written to.
-func (c *conn) abandon() {
+func (c *conn) abandon(err error) {
 	c.mu.Lock()
 	c.finished = true
 	c.pending = nil
 	c.mu.Unlock()
+	if errors.Is(err, errStuck) {
+		c.s.stats.dropped.Add(1)
+		c.s.log.Warn("connection closed", zap.String("ADDRESS", c.nc.RemoteAddr().String()),
+			zap.Error(err))
+	}
+	if tc, ok := c.nc.(*net.TCPConn); ok {
+		_ = tc.SetLinger(0) // the system shall not keep what the peer does not take
+	}
 	_ = c.nc.Close() // it has failed already
 }
