@@ -184,8 +184,7 @@ func (h *Host) handle(in *input) {
 	case inputSnapshotDone:
 		h.snapshotDone(in.result)
 	case inputView:
-		in.view.fn(m)
-		close(in.view.done)
+		in.view.run(m)
 	}
 }
 
