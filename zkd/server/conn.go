@@ -24,7 +24,8 @@ const (
 	// maxBuffers is how many buffers for requests a connection has: the host works on one, has one
 	// queued, and one is being filled.
 	maxBuffers = 3
-	// manySmall is how many small reads in a row make a connection go back to a small buffer.
+	// manySmall is how many small reads or writes in a row make a connection go back to small
+	// buffers.
 	manySmall = 256
 	// keepBuffer is the size up to which buffers for replies are used again.
 	keepBuffer = 256 << 10
@@ -247,7 +248,9 @@ func (c *conn) Deliver(frames []byte) (next []byte) {
 		c.pending = frames
 	default:
 		c.pending = append(c.pending, frames...)
-		next = frames[:0]
+		if cap(frames) <= keepBuffer {
+			next = frames[:0]
+		}
 	}
 	c.mu.Unlock()
 	c.signal()
@@ -277,6 +280,7 @@ func (c *conn) signal() {
 func (c *conn) write() {
 	defer close(c.dead)
 	var b []byte
+	small := 0 // writes in a row that would have fitted a much smaller buffer
 	for {
 		select {
 		case <-c.wake:
@@ -295,7 +299,10 @@ func (c *conn) write() {
 			_ = c.nc.Close() // all it had is sent
 			return
 		}
-		if b = out; cap(b) > keepBuffer {
+		if small++; cap(out) <= firstBuffer || len(out) > cap(out)/8 {
+			small = 0
+		}
+		if b = out; cap(b) > keepBuffer || small >= manySmall {
 			b = nil
 		}
 	}

@@ -114,6 +114,34 @@ func TestFinishEndsStuckWriter(t *testing.T) {
 	})
 }
 
+// TestBuffersShrink: a connection that has had much to send once does not keep the memory for it.
+func TestBuffersShrink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := newWriter(t)
+		next := c.Deliver(make([]byte, 100))
+		if next = c.Deliver(append(next, make([]byte, 2*keepBuffer)...)); cap(next) > keepBuffer {
+			t.Errorf("%d bytes stay with the machine", cap(next))
+		}
+		var wg sync.WaitGroup
+		wg.Go(c.write)
+		wg.Go(func() { _, _ = io.Copy(io.Discard, peer) })
+		synctest.Wait()
+		for range 2 {
+			next = c.Deliver(append(next[:0], make([]byte, keepBuffer/2)...))
+			synctest.Wait()
+		}
+		for range 3 * manySmall {
+			next = c.Deliver(append(next[:0], 1))
+			synctest.Wait()
+		}
+		if cap(next) > firstBuffer {
+			t.Errorf("%d bytes are kept for replies of one", cap(next))
+		}
+		c.Finish()
+		wg.Wait()
+	})
+}
+
 // brokenListener fails until it is closed.
 type brokenListener struct {
 	mu     sync.Mutex
