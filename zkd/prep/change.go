@@ -181,7 +181,13 @@ func (f *flight) applied(zxid int64) {
 	}
 }
 
+// keepFree is how many changes are kept for the next ones. More are needed when very many sessions
+// expire together, and then not again for long.
+const keepFree = 4096
+
 func (f *flight) release(c *change) {
 	*c = change{}
-	f.free = append(f.free, c)
+	if len(f.free) < keepFree {
+		f.free = append(f.free, c)
+	}
 }

@@ -203,3 +203,25 @@ func TestEventsAreBounded(t *testing.T) {
 		t.Errorf("%d bytes for the stuck one, %d events for the quick one", unsent, events)
 	}
 }
+
+// TestIdentitiesAreBounded: a connection cannot gather identities for ever.
+func TestIdentitiesAreBounded(t *testing.T) {
+	r := newRig(t, replica.Options{})
+	for what, pad := range map[string]string{"many": "", "long": strings.Repeat("x", 10_000)} {
+		c := r.connect(20_000)
+		auths := 0
+		for ; len(r.m.Effects().Closed) == 0 && auths < 3000; auths++ {
+			r.send(c, request(proto.OpAuth, &proto.AuthPacket{
+				Scheme: "digest", Auth: fmt.Appendf(nil, "u%d%s:p", auths, pad),
+			}))
+		}
+		if len(r.m.Effects().Closed) == 0 {
+			t.Errorf("%s: %d identities", what, auths)
+		}
+		errs := r.replies(c)
+		if last := errs[len(errs)-1]; last != proto.ErrAuthFailed {
+			t.Errorf("%s: %v in the end", what, last)
+		}
+		r.m.Effects().Closed = nil
+	}
+}

@@ -59,10 +59,15 @@ func (p *pendingQueue) pop(zxid int64) *pending {
 	return e
 }
 
+// keepFree is how many pending structs are kept for the next transactions.
+const keepFree = 4096
+
 func (p *pendingQueue) release(e *pending) {
 	e.txn.Reset()
 	e.conn = nil
-	p.free = append(p.free, e)
+	if len(p.free) < keepFree {
+		p.free = append(p.free, e)
+	}
 }
 
 // openACL is how clients encode the list that lets everybody do everything, which nearly all of
