@@ -309,27 +309,31 @@ func (c *conn) write() {
 }
 
 // send writes all of b, or fails when the peer takes nothing for as long as its session may be
-// silent. However slowly the peer reads, it is alive as long as it does.
+// silent. However slowly the peer reads, it is alive as long as it does. It gets several tries:
+// when this process has stood still the first deadline may be over before the peer had a chance.
 func (c *conn) send(b []byte) error {
-	now := time.Now()
+	const tries = 4
+	now, failed := time.Now(), 0
 	for progress := now; len(b) > 0; now = time.Now() {
 		patience := c.link.Timeout()
 		if patience == 0 {
 			patience = c.s.o.SessionlessTimeout
 		}
-		last := c.extend(now, patience/4)
+		last := c.extend(now, patience/tries)
 		n, err := c.nc.Write(b[:min(len(b), maxWrite)])
 		if n > 0 {
 			b = b[n:]
 			c.unsent.Add(-int64(n))
 			c.link.Sent()
-			progress = time.Now()
+			progress, failed = time.Now(), 0
 		}
-		switch {
-		case err == nil:
-		case last || !errors.Is(err, os.ErrDeadlineExceeded):
+		if err == nil {
+			continue
+		}
+		if last || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return err
-		case time.Since(progress) >= patience:
+		}
+		if failed++; failed >= tries && time.Since(progress) >= patience {
 			return errStuck
 		}
 	}

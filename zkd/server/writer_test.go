@@ -93,6 +93,31 @@ func TestStuckReaderLosesConnection(t *testing.T) {
 	}
 }
 
+// pausedConn lets the first write come to its deadline in a process that stands still.
+type pausedConn struct {
+	net.Conn
+	writes int
+}
+
+func (p *pausedConn) Write(b []byte) (int, error) {
+	if p.writes++; p.writes == 1 {
+		time.Sleep(10 * patience)
+		return 0, os.ErrDeadlineExceeded
+	}
+	return len(b), nil
+}
+
+// TestPauseKeepsConnection: a server that stands still does not take it for the client's silence.
+func TestPauseKeepsConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := newWriter(t)
+		c.nc = &pausedConn{Conn: c.nc}
+		if err := c.send(make([]byte, 100)); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestFinishEndsStuckWriter: a connection that is to be closed is closed soon, though its client
 // takes nothing.
 func TestFinishEndsStuckWriter(t *testing.T) {
