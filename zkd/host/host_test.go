@@ -156,38 +156,6 @@ func TestDiskFailure(t *testing.T) {
 	}
 }
 
-// TestViewGivenUp: a view whose caller has gone does not run any more, for what it writes to may
-// be in use otherwise.
-func TestViewGivenUp(t *testing.T) {
-	h := open(t, disk.NewMem(), host.Options{})
-	defer closeHost(t, h)
-	entered, leave := make(chan struct{}), make(chan struct{})
-	first := make(chan error)
-	go func() {
-		first <- h.View(context.Background(), func(*replica.Machine) {
-			close(entered)
-			<-leave
-		})
-	}()
-	<-entered
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	ran := false
-	if err := h.View(ctx, func(*replica.Machine) { ran = true }); !errors.Is(err, ctx.Err()) {
-		t.Error(err)
-	}
-	close(leave)
-	if err := <-first; err != nil {
-		t.Error(err)
-	}
-	if err := h.View(context.Background(), func(*replica.Machine) {}); err != nil {
-		t.Error(err)
-	}
-	if ran {
-		t.Error("it ran")
-	}
-}
-
 // TestSnapshotFailure: a snapshot that cannot be written costs nothing but the snapshot.
 func TestSnapshotFailure(t *testing.T) {
 	fs := disk.NewMem()
@@ -198,13 +166,13 @@ func TestSnapshotFailure(t *testing.T) {
 	if _, err := c.connect(10 * time.Second); err != nil {
 		t.Fatal(err)
 	}
-	for i := range 100 {
+	for i := 0; i < 100 || h.Stats().SnapshotErrors == 0; i++ {
 		if err := c.create(fmt.Sprintf("/n%d", i), nil); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if h.Stats().SnapshotErrors == 0 {
-		t.Error("no snapshot failed")
+		if i == 100_000 {
+			t.Fatal("no snapshot failed")
+		}
 	}
 }
 
