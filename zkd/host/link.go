@@ -31,6 +31,7 @@ type Link struct {
 
 	waiting []arrived // of a stalled connection; bounded by the buffers a connection has
 	stalled bool
+	gone    bool // detached while requests wait
 	// wanted tells the connection that somebody waits for it to have sent something.
 	wanted  atomic.Bool
 	timeout atomic.Int64 // of the session, milliseconds
@@ -71,5 +72,6 @@ func (l *Link) Timeout() time.Duration {
 	return time.Duration(l.timeout.Load()) * time.Millisecond
 }
 
-// Detach tells that the connection is gone. Its session lives on.
+// Detach tells that the connection is gone. Its session lives on, and what was submitted is still
+// carried out.
 func (l *Link) Detach() { l.h.submit(input{kind: inputClosed, link: l}) }

@@ -174,9 +174,7 @@ func (h *Host) handle(in *input) {
 	case inputSent, inputWake:
 		// Only there to make the loop turn: it looks at stalled connections and for a failure.
 	case inputClosed:
-		m.Closed(in.link.rc)
-		delete(h.loop.links, in.link)
-		in.link.waiting = nil
+		h.detached(in.link)
 	case inputDurable:
 		h.synced(in)
 	case inputSlice:
@@ -212,6 +210,17 @@ func (h *Host) frames(l *Link, a arrived) {
 	}
 }
 
+// detached ends a connection whose client has left. While requests wait that it sent before, the
+// machine keeps the connection.
+func (h *Host) detached(l *Link) {
+	if l.gone = len(l.waiting) > 0; l.gone {
+		h.machine.Gone(l.rc)
+		return
+	}
+	h.machine.Closed(l.rc)
+	delete(h.loop.links, l)
+}
+
 // retryStalled goes on with the connections whose requests have to wait. The order of the two steps
 // on wanted and Unsent makes sure that a connection that drains in between reports it.
 func (h *Host) retryStalled() {
@@ -232,6 +241,9 @@ func (h *Host) retryStalled() {
 			continue
 		}
 		l.stalled = false
+		if l.gone {
+			h.detached(l)
+		}
 	}
 	clear(h.loop.stalled[len(kept):])
 	h.loop.stalled = kept
@@ -245,7 +257,11 @@ func (h *Host) deliver() {
 		h.machine.SetUnsent(rc, l.conn.Unsent())
 		l.timeout.Store(rc.TimeoutMillis())
 		frames := rc.Take(nil)
-		rc.Take(l.conn.Deliver(frames))
+		if l.gone {
+			rc.Take(frames)
+		} else {
+			rc.Take(l.conn.Deliver(frames))
+		}
 		eff.Dirty[i] = nil
 	}
 	eff.Dirty = eff.Dirty[:0]

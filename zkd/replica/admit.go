@@ -36,6 +36,11 @@ func (m *Machine) Heard(c *Conn, atNanos int64) bool {
 	return c.state != connOpen || m.sessions.Touch(c.session, c.timeout, atNanos/1e6)
 }
 
+// Gone tells that the client of c has left while requests that it sent before still wait. They are
+// carried out, closeSession for one, but for reads: nobody would see what they return. The host
+// calls Closed behind the last of them.
+func (m *Machine) Gone(c *Conn) { c.gone = true }
+
 // stall notes whether requests of c wait. When they do so no longer, its session lives for another
 // tick at least, in which the host can read what the client has sent meanwhile.
 func (m *Machine) stall(c *Conn, stalled bool) {
@@ -61,7 +66,10 @@ func (m *Machine) SetUnsent(c *Conn, n int) {
 // has too much to send or too many requests waiting, while its session is being created, and, if it
 // is a write, while too much waits for the log.
 func (m *Machine) admits(c *Conn, frame []byte) bool {
-	if c.state == connWaiting || c.unsent+len(c.out.B)+c.expect > m.opts.MaxUnsent {
+	if c.state == connWaiting {
+		return false
+	}
+	if !c.gone && c.unsent+len(c.out.B)+c.expect > m.opts.MaxUnsent {
 		return false
 	}
 	n := c.inFlight()

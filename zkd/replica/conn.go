@@ -54,6 +54,7 @@ type Conn struct {
 
 	stalled     bool // what it has sent waits, and no more is read from it
 	waitsForLog bool // one of machine.waiters
+	gone        bool // its client has left
 
 	stats ConnStats
 	space *Namespace // of the last read

@@ -296,6 +296,7 @@ func (m *Machine) frame(c *Conn, frame []byte, at int64) {
 		m.authRequest(c, xid, body)
 	case op == proto.OpSASL:
 		m.saslRequest(c, xid, at)
+	case c.gone:
 	case c.inFlight() == 0:
 		m.read(c, xid, op, body, at)
 	default:
@@ -308,6 +309,9 @@ func (m *Machine) frame(c *Conn, frame []byte, at int64) {
 func (m *Machine) drain(c *Conn) {
 	for c.inFlight() > 0 && !c.queue[c.head].write {
 		q := c.pop()
+		if c.gone {
+			continue
+		}
 		xid := int32(binary.BigEndian.Uint32(q.frame))
 		op := proto.Op(binary.BigEndian.Uint32(q.frame[4:]))
 		m.read(c, xid, op, q.frame[proto.RequestHeaderSize:], q.at)
