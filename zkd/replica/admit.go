@@ -2,6 +2,7 @@ package replica
 
 import (
 	"encoding/binary"
+	"math"
 
 	"zkafka/zkd/proto"
 )
@@ -10,10 +11,16 @@ import (
 // atNanos of the monotonic clock. It returns what is left when the connection has to wait; the host
 // calls again with the rest whenever something has changed. The memory of b is free after the call.
 func (m *Machine) Frames(c *Conn, b []byte, atNanos int64) (rest []byte) {
+	return m.FramesUpTo(math.MaxInt, c, b, atNanos)
+}
+
+// FramesUpTo is Frames for a host that has time for a few frames only. The connection has to wait
+// with the others.
+func (m *Machine) FramesUpTo(most int, c *Conn, b []byte, atNanos int64) (rest []byte) {
 	if !m.Heard(c, atNanos) {
 		b = nil // The session is closing: upstream drops such requests without an answer.
 	}
-	for len(b) > 0 {
+	for ; len(b) > 0 && most > 0; most-- {
 		if c.state == connClosing || c.state == connLeaving {
 			b = nil
 			break
