@@ -212,6 +212,16 @@ func (t *Tree) EphemeralOwners() []int64 {
 	return ids
 }
 
+// EachExpendable calls fn for every container and TTL node, in no order.
+func (t *Tree) EachExpendable(fn func(*Node)) {
+	for n := range t.containers {
+		fn(n)
+	}
+	for n := range t.ttls {
+		fn(n)
+	}
+}
+
 // Containers returns the paths of all container nodes, sorted.
 func (t *Tree) Containers() []string { return sortedPaths(t.containers) }
 
