@@ -46,7 +46,19 @@ func (m *Machine) Heard(c *Conn, atNanos int64) bool {
 // Gone tells that the client of c has left while requests that it sent before still wait. They are
 // carried out, closeSession for one, but for reads: nobody would see what they return. The host
 // calls Closed behind the last of them.
-func (m *Machine) Gone(c *Conn) { c.gone = true }
+func (m *Machine) Gone(c *Conn) {
+	m.excuse(c)
+	c.gone = true
+}
+
+// excuse lets the session of a connection that ends live for its timeout from now on if the server
+// did not read the connection: its client may have sent pings until it gave up, and be on its way
+// back. One that did not take what was sent has itself to blame.
+func (m *Machine) excuse(c *Conn) {
+	if c.stalled && !c.gone && c.state == connOpen && c.unsent <= m.opts.MaxUnsent {
+		m.sessions.Grant(c.session, m.nowMillis+c.timeout)
+	}
+}
 
 // stall notes whether requests of c wait. When they do so no longer, its session lives for another
 // tick at least, in which the host can read what the client has sent meanwhile.

@@ -5,6 +5,7 @@ import (
 
 	"zkafka/zkd/proto"
 	"zkafka/zkd/replica"
+	"zkafka/zkd/session"
 )
 
 // TestStuckClientLosesItsSession: the requests that wait because a client takes no replies are no
@@ -83,6 +84,45 @@ func TestBusyServerExpiresNobody(t *testing.T) {
 	r.pass(4, r.sync)
 	if n := r.m.Status().Sessions; n != 0 {
 		t.Error("the session of a silent client lives on")
+	}
+}
+
+// TestGivingUpOnBusyServer: a client that got no answer from a busy server closes its connection
+// and comes back. That its pings were not read meanwhile does not cost it the session.
+func TestGivingUpOnBusyServer(t *testing.T) {
+	for _, waits := range []bool{false, true} {
+		r := newRig(t, replica.Options{OutstandingLimit: 2})
+		c := r.connect(2000)
+		id := c.Session()
+		write := request(proto.OpSetData, &proto.SetDataRequest{Path: "/", Version: -1})
+		rest := r.m.Frames(c, many(write, 10), r.now.MonoNanos)
+		sent := r.now.MonoNanos
+		r.pass(10, func() { rest = r.m.Frames(c, rest, sent) })
+		if waits {
+			r.m.Gone(c)
+			for len(rest) > 0 {
+				r.sync()
+				rest = r.m.Frames(c, rest, sent)
+			}
+		}
+		r.m.Closed(c)
+		r.pass(1, r.sync)
+		if n := r.m.Status().Sessions; n != 1 {
+			t.Fatalf("requests wait %v: the session has expired", waits)
+		}
+		password := session.Password(id)
+		again := r.open()
+		hello := proto.ConnectRequest{Timeout: 2000, SessionID: id, Passwd: password[:]}
+		r.send(again, framed(hello.Encode))
+		r.send(again, ping())
+		if n := len(r.replies(again)); n != 2 {
+			t.Errorf("requests wait %v: %d replies to the client that came back", waits, n)
+		}
+		r.m.Closed(again)
+		r.pass(4, r.sync)
+		if n := r.m.Status().Sessions; n != 0 {
+			t.Errorf("requests wait %v: the session of a client that left lives on", waits)
+		}
 	}
 }
 

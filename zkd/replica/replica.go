@@ -247,6 +247,7 @@ func (m *Machine) Closed(c *Conn) {
 	if _, ok := m.conns[c]; !ok {
 		return
 	}
+	m.excuse(c)
 	m.leave(c)
 	delete(m.conns, c)
 }
