@@ -29,8 +29,10 @@ const (
 	manySmall = 256
 	// keepBuffer is the size up to which buffers for replies are used again.
 	keepBuffer = 256 << 10
-	// finishTimeout is how long a connection that is to be closed has for its last bytes.
+	// finishTimeout is how long the client of a connection that is to be closed may take nothing of
+	// its last bytes, finishLimit how long it has for all of them.
 	finishTimeout = 5 * time.Second
+	finishLimit   = time.Minute
 	// maxWrite is the most that one write is given, so that a long answer on a slow network shows
 	// that it gets ahead.
 	maxWrite = 1 << 20
@@ -59,6 +61,7 @@ type conn struct {
 	pending  []byte    // delivered, not taken by the writer
 	finished bool      // close behind pending
 	until    time.Time // write deadline
+	finishBy time.Time // the last that there may be, once finished
 }
 
 func newConn(s *Server, nc net.Conn, ip string) *conn {
@@ -263,7 +266,9 @@ func (c *conn) Finish() {
 	c.mu.Lock()
 	if !c.finished {
 		c.finished = true
-		_ = c.nc.SetWriteDeadline(time.Now().Add(finishTimeout)) // fails only when it is closed
+		now := time.Now()
+		c.until, c.finishBy = now.Add(finishTimeout), now.Add(finishLimit)
+		_ = c.nc.SetWriteDeadline(c.until) // fails only when it is closed
 	}
 	c.mu.Unlock()
 	c.signal()
@@ -319,7 +324,7 @@ func (c *conn) send(b []byte) error {
 		if patience == 0 {
 			patience = c.s.o.SessionlessTimeout
 		}
-		last := c.extend(now, patience/tries)
+		c.extend(now, patience/tries)
 		n, err := c.nc.Write(b[:min(len(b), maxWrite)])
 		if n > 0 {
 			b = b[n:]
@@ -330,7 +335,7 @@ func (c *conn) send(b []byte) error {
 		if err == nil {
 			continue
 		}
-		if last || !errors.Is(err, os.ErrDeadlineExceeded) {
+		if !errors.Is(err, os.ErrDeadlineExceeded) || n == 0 && c.overdue() {
 			return err
 		}
 		if failed++; failed >= tries && time.Since(progress) >= patience {
@@ -343,16 +348,30 @@ func (c *conn) send(b []byte) error {
 var errStuck = errors.New("the client has taken no replies for the timeout of its session")
 
 // extend sees to it that the write deadline is not nearer than half of d. It is moved that seldom
-// because moving it costs as much as a small reply. The deadline of a connection that is to be
-// closed is the last.
-func (c *conn) extend(now time.Time, d time.Duration) (last bool) {
+// because moving it costs as much as a small reply. When the connection is to be closed there is an
+// end to it.
+func (c *conn) extend(now time.Time, d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.finished && c.until.Sub(now) < d/2 {
+	switch {
+	case c.finished:
+		c.until = now.Add(finishTimeout)
+		if c.until.After(c.finishBy) {
+			c.until = c.finishBy
+		}
+	case c.until.Sub(now) >= d/2:
+		return
+	default:
 		c.until = now.Add(d)
-		_ = c.nc.SetWriteDeadline(c.until) // fails only when it is closed
 	}
-	return c.finished
+	_ = c.nc.SetWriteDeadline(c.until) // fails only when it is closed
+}
+
+// overdue says whether the connection should be closed by now.
+func (c *conn) overdue() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.finished && !time.Now().Before(c.until)
 }
 
 // abandon ends a connection that cannot be written to.

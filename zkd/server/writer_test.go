@@ -139,6 +139,34 @@ func TestFinishEndsStuckWriter(t *testing.T) {
 	})
 }
 
+// TestFinishWaitsForSlowReader: the last replies of a connection that is to be closed reach a
+// client that takes them slowly, if it does not take for ever.
+func TestFinishWaitsForSlowReader(t *testing.T) {
+	const size = 1_000_000
+	for seconds, arrives := range map[int]bool{30: true, 90: false} {
+		synctest.Test(t, func(t *testing.T) {
+			c, peer := newWriter(t)
+			var wg sync.WaitGroup
+			wg.Go(c.write)
+			c.Deliver(make([]byte, size))
+			c.Finish()
+			got, b := 0, make([]byte, size/20)
+			for range 20 {
+				time.Sleep(time.Duration(seconds) * time.Second / 20)
+				n, err := io.ReadFull(peer, b)
+				got += n
+				if err != nil {
+					break
+				}
+			}
+			wg.Wait()
+			if (got == size) != arrives {
+				t.Errorf("%d of %d bytes arrive in %d seconds", got, size, seconds)
+			}
+		})
+	}
+}
+
 // TestBuffersShrink: a connection that has had much to send once does not keep the memory for it.
 func TestBuffersShrink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
