@@ -114,7 +114,9 @@ func (a *Admin) listen(addr string, handler http.Handler) error {
 	a.listeners = append(a.listeners, l)
 	a.servers = append(a.servers, &http.Server{
 		Handler:           handler,
+		ReadTimeout:       idleTimeout,
 		ReadHeaderTimeout: idleTimeout,
+		WriteTimeout:      2 * idleTimeout, // who does not read a page does not keep it
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          zap.NewStdLog(a.log),
 	})

@@ -32,10 +32,15 @@ type conn struct {
 	stuck  bool // the socket takes nothing
 }
 
-func attach(t *testing.T, h *host.Host) *conn {
-	t.Helper()
+func newConn(t *testing.T) *conn {
 	c := &conn{t: t}
 	c.more = sync.NewCond(&c.mu)
+	return c
+}
+
+func attach(t *testing.T, h *host.Host) *conn {
+	t.Helper()
+	c := newConn(t)
 	c.link = h.Attach(c, host.Peer{IP: "127.0.0.1", Addr: "127.0.0.1:1"})
 	return c
 }

@@ -77,7 +77,16 @@ func (h *Host) Stats() Stats {
 type view struct {
 	fn     func(*replica.Machine)
 	done   chan struct{}
-	failed bool // set before done is closed
+	failed bool        // set before done is closed
+	taken  atomic.Bool // by the loop, or by a caller who waits no longer
+}
+
+// run is called by the loop. What fn writes to may be gone when nobody waits for it any more.
+func (v *view) run(m *replica.Machine) {
+	if v.taken.CompareAndSwap(false, true) {
+		v.fn(m)
+		close(v.done)
+	}
 }
 
 func (v *view) abandon() {
@@ -94,13 +103,16 @@ func (h *Host) View(ctx context.Context, fn func(*replica.Machine)) error {
 	}
 	select {
 	case <-v.done:
-		if v.failed {
-			return ErrClosed
-		}
-		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		if v.taken.CompareAndSwap(false, true) {
+			return ctx.Err()
+		}
+		<-v.done // it runs, and is short
 	}
+	if v.failed {
+		return ErrClosed
+	}
+	return nil
 }
 
 // Dirs returns the directories of snapshots and logs, version-2 included.
@@ -125,10 +137,16 @@ func (h *Host) dirSize(dir string) (size int64) {
 	return size
 }
 
-// reportExpired tells the journal about sessions whose time was over.
+// reportExpired tells the journal about sessions whose time was over. When very many expire at
+// once, as when the network was away, their names would keep the loop busy.
 func (h *Host) reportExpired() {
+	const named = 100
 	eff := h.machine.Effects()
-	for _, id := range eff.Expired {
+	for i, id := range eff.Expired {
+		if i == named {
+			h.log.Info("more sessions expired", zap.Int("sessions", len(eff.Expired)-named))
+			break
+		}
 		h.log.Info("session expired", zap.String("SESSION", fmt.Sprintf("0x%x", id)))
 	}
 	eff.Expired = eff.Expired[:0]

@@ -2,6 +2,7 @@ package host
 
 import (
 	"sync/atomic"
+	"time"
 
 	"zkafka/zkd/replica"
 )
@@ -30,8 +31,10 @@ type Link struct {
 
 	waiting []arrived // of a stalled connection; bounded by the buffers a connection has
 	stalled bool
+	gone    bool // detached while requests wait
 	// wanted tells the connection that somebody waits for it to have sent something.
-	wanted atomic.Bool
+	wanted  atomic.Bool
+	timeout atomic.Int64 // of the session, milliseconds
 }
 
 // arrived is a buffer of requests: rest is what the machine has not taken.
@@ -64,5 +67,11 @@ func (l *Link) Sent() {
 	}
 }
 
-// Detach tells that the connection is gone. Its session lives on.
+// Timeout is how long the session of the connection may be silent; 0 while it has none.
+func (l *Link) Timeout() time.Duration {
+	return time.Duration(l.timeout.Load()) * time.Millisecond
+}
+
+// Detach tells that the connection is gone. Its session lives on, and what was submitted is still
+// carried out.
 func (l *Link) Detach() { l.h.submit(input{kind: inputClosed, link: l}) }

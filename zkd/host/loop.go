@@ -34,13 +34,27 @@ type input struct {
 	view   *view
 }
 
+const (
+	// turnLimit is how long a turn takes requests. A buffer of small requests can ask for more than
+	// a second of work; the others' replies, pings among them, shall not wait for that.
+	turnLimit = 10 * time.Millisecond
+	// The clock is looked at after few frames of a buffer, then after four times as many, and so
+	// on, for most of them take less time than a look at the clock is worth.
+	fewFrames, manyFrames = 4, 64
+)
+
 // manyReplayed is the number of replayed transactions from which on a start takes a snapshot.
 const manyReplayed = 1000
 
 // loopState belongs to the loop goroutine.
 type loopState struct {
 	links   map[*Link]struct{}
-	stalled []*Link
+	stalled []*Link // in the order in which they will go on
+	served  []*Link // scratch of retryStalled
+	// begun is since when this turn has taken requests, behind says that the turn before was over
+	// when some still waited for nothing but time.
+	begun   int64
+	behind  bool
 	spare   []replica.LogBatch // empty batches
 	syncing bool
 	// stopping: what is logged already is brought to its end, requests are not taken any more, or
@@ -91,7 +105,9 @@ func (h *Host) run() {
 			h.loop.stopping = true
 		default:
 		}
-		h.machine.SetTime(h.now())
+		now := h.now()
+		h.loop.begun = now.MonoNanos
+		h.machine.SetTime(now)
 		for i := range batch {
 			h.handle(&batch[i])
 		}
@@ -103,9 +119,7 @@ func (h *Host) run() {
 			h.machine.Tick()
 			h.reportExpired()
 		}
-		if !h.loop.stopping {
-			h.retryStalled()
-		}
+		h.loop.behind = !h.loop.stopping && h.retryStalled()
 		h.startSync()
 		h.deliver()
 		if stopping && len(batch) == 0 && !h.loop.syncing {
@@ -120,7 +134,7 @@ func (h *Host) run() {
 func (h *Host) next(spare []input) (batch []input, stopping bool) {
 	for {
 		h.mu.Lock()
-		if len(h.queue) > 0 {
+		if len(h.queue) > 0 || h.loop.behind {
 			batch, h.queue = h.queue, spare
 			h.mu.Unlock()
 			return batch, false
@@ -176,34 +190,33 @@ func (h *Host) handle(in *input) {
 	case inputSent, inputWake:
 		// Only there to make the loop turn: it looks at stalled connections and for a failure.
 	case inputClosed:
-		m.Closed(in.link.rc)
-		delete(h.loop.links, in.link)
-		in.link.waiting = nil
+		h.detached(in.link)
 	case inputDurable:
 		h.synced(in)
+		h.loop.begun = monotonicNanos() // what it took is not the requests' doing
 	case inputSlice:
 		h.nextSlice(in.buf)
 	case inputSnapshotDone:
 		h.snapshotDone(in.result)
 	case inputView:
-		in.view.fn(m)
-		close(in.view.done)
+		in.view.run(m)
 	}
 }
 
-// frames gives requests to the machine, or lets them wait behind others of a stalled connection.
+// frames gives requests to the machine, or lets them wait behind others: those of a stalled
+// connection, and all others when there is no time left.
 func (h *Host) frames(l *Link, a arrived) {
 	if h.loop.stopping {
 		l.conn.Return(a.buf)
 		return
 	}
 	if len(l.waiting) > 0 {
+		h.machine.Heard(l.rc, a.at)
 		l.waiting = append(l.waiting, a)
 		return
 	}
-	l.rc.Unsent = l.conn.Unsent()
-	a.rest = h.machine.Frames(l.rc, a.rest, a.at)
-	if len(a.rest) == 0 {
+	h.machine.SetUnsent(l.rc, l.conn.Unsent())
+	if h.feed(l, &a, h.loop.behind || h.turnOver()); len(a.rest) == 0 {
 		l.conn.Return(a.buf)
 		return
 	}
@@ -214,29 +227,85 @@ func (h *Host) frames(l *Link, a arrived) {
 	}
 }
 
-// retryStalled goes on with the connections whose requests have to wait. The order of the two steps
-// on wanted and Unsent makes sure that a connection that drains in between reports it.
-func (h *Host) retryStalled() {
-	kept := h.loop.stalled[:0]
-	for _, l := range h.loop.stalled {
-		for len(l.waiting) > 0 {
+// feed gives the machine what arrived until it takes no more or the turn is over.
+func (h *Host) feed(l *Link, a *arrived, over bool) (stillOver bool) {
+	for most := fewFrames; len(a.rest) > 0; most = min(4*most, manyFrames) {
+		before := len(a.rest)
+		if over {
+			most = 0
+		}
+		a.rest = h.machine.FramesUpTo(most, l.rc, a.rest, a.at)
+		if len(a.rest) == before {
+			break
+		}
+		over = h.turnOver()
+	}
+	return over
+}
+
+// turnOver says whether this turn has taken requests for long enough.
+func (h *Host) turnOver() bool {
+	return monotonicNanos()-h.loop.begun > int64(turnLimit)
+}
+
+// detached ends a connection whose client has left. While requests wait that it sent before, the
+// machine keeps the connection.
+func (h *Host) detached(l *Link) {
+	if l.gone = len(l.waiting) > 0; l.gone {
+		h.machine.Gone(l.rc)
+		return
+	}
+	h.machine.Closed(l.rc)
+	delete(h.loop.links, l)
+}
+
+// retryStalled goes on with the connections whose requests have to wait, in their order and as long
+// as there is time; it says whether there was too little. Those that had their share go to the end.
+// The order of the two steps on wanted and Unsent makes sure that a connection that drains in
+// between reports it.
+func (h *Host) retryStalled() (behind bool) {
+	if len(h.loop.stalled) == 0 {
+		return false
+	}
+	h.loop.begun = monotonicNanos()
+	kept, served, over := h.loop.stalled[:0], h.loop.served[:0], false
+	for i, l := range h.loop.stalled {
+		if over {
+			kept = append(kept, h.loop.stalled[i:]...)
+			break
+		}
+		progress := false
+		for len(l.waiting) > 0 && !over {
 			l.wanted.Store(true)
-			l.rc.Unsent = l.conn.Unsent()
+			h.machine.SetUnsent(l.rc, l.conn.Unsent())
 			a := &l.waiting[0]
-			if a.rest = h.machine.Frames(l.rc, a.rest, a.at); len(a.rest) > 0 {
+			before := len(a.rest)
+			over = h.feed(l, a, false)
+			progress = progress || len(a.rest) < before
+			if len(a.rest) > 0 {
 				break
 			}
 			l.conn.Return(a.buf)
 			l.waiting = append(l.waiting[:0], l.waiting[1:]...)
 		}
-		if len(l.waiting) > 0 {
+		switch {
+		case len(l.waiting) == 0:
+			l.stalled = false
+			if l.gone {
+				h.detached(l)
+			}
+		case progress:
+			served = append(served, l)
+		default:
 			kept = append(kept, l)
-			continue
 		}
-		l.stalled = false
 	}
-	clear(h.loop.stalled[len(kept):])
-	h.loop.stalled = kept
+	n := len(kept) + len(served)
+	clear(h.loop.stalled[n:])
+	h.loop.stalled = append(kept, served...)
+	clear(served)
+	h.loop.served = served[:0]
+	return over && n > 0
 }
 
 // deliver hands replies and events to their connections and closes those that are to be closed.
@@ -244,8 +313,14 @@ func (h *Host) deliver() {
 	eff := h.machine.Effects()
 	for i, rc := range eff.Dirty {
 		l := rc.Tag.(*Link)
+		h.machine.SetUnsent(rc, l.conn.Unsent())
+		l.timeout.Store(rc.TimeoutMillis())
 		frames := rc.Take(nil)
-		rc.Take(l.conn.Deliver(frames))
+		if l.gone {
+			rc.Take(frames)
+		} else {
+			rc.Take(l.conn.Deliver(frames))
+		}
 		eff.Dirty[i] = nil
 	}
 	eff.Dirty = eff.Dirty[:0]

@@ -15,6 +15,11 @@ type change struct {
 	acl      []proto.ACL
 	prefix   uint32 // tree.DigestPrefix of path and data
 	digest   uint32
+	birth    bool // creates an ephemeral; its path is in births
+
+	// The most bytes that its data, and the names of its children in a reply, have had since the
+	// znode is in flight; what was there before counts.
+	data, names int
 
 	// older is the change in flight that this one hides. It is valid only while the transaction is
 	// being prepared, which is when a failing multi needs it.
@@ -24,10 +29,12 @@ type change struct {
 // flight is the set of changes of transactions that are prepared but not applied, oldest first.
 //
 // Invariants: newest has exactly the last change in queue of every path; zxids in queue[head:]
-// ascend; digest is that of the tree after all of them.
+// ascend; digest is that of the tree after all of them; births has the paths of the changes in
+// queue that create ephemerals, by session and oldest first.
 type flight struct {
 	tree   *tree.Tree
 	newest map[string]*change
+	births map[int64][]string
 	queue  []*change
 	head   int
 	free   []*change
@@ -55,6 +62,8 @@ func (f *flight) load(n *tree.Node, into *change) {
 		children: int32(n.NumChildren()),
 		acl:      n.ACL(),
 		digest:   n.Digest(),
+		data:     len(n.Data()),
+		names:    n.NameBytes(),
 	}
 }
 
@@ -81,10 +90,42 @@ func (f *flight) put(zxid int64, from *change) *change {
 	}
 	*c = *from
 	c.zxid = zxid
-	c.older = f.newest[c.path]
+	c.birth = false
+	if c.older = f.newest[c.path]; c.older != nil {
+		c.data = max(c.data, c.older.data)
+		c.names = max(c.names, c.older.names)
+	}
 	f.newest[c.path] = c
 	f.queue = append(f.queue, c)
 	return c
+}
+
+// born notes that a change creates a znode, for the end of the session that owns it. Most of those
+// who create ephemerals have few in flight, but all sessions may end at once, and then none of them
+// can look at everything that is in flight.
+func (f *flight) born(c *change) {
+	owner := c.stat.EphemeralOwner
+	if tree.KindOf(owner) == tree.Ephemeral {
+		c.birth = true
+		f.births[owner] = append(f.births[owner], c.path)
+	}
+}
+
+// unborn forgets the oldest or the newest birth of a session, which is that of c.
+func (f *flight) unborn(c *change, oldest bool) {
+	if !c.birth {
+		return
+	}
+	owner := c.stat.EphemeralOwner
+	list := f.births[owner]
+	switch {
+	case len(list) == 1:
+		delete(f.births, owner)
+	case oldest:
+		f.births[owner] = list[1:]
+	default:
+		f.births[owner] = list[:len(list)-1]
+	}
 }
 
 // rehash brings the digest of a changed znode and of the tree up to date.
@@ -109,6 +150,7 @@ func (f *flight) undo(length int, digest uint64) {
 		} else {
 			delete(f.newest, c.path)
 		}
+		f.unborn(c, false)
 		f.release(c)
 		f.queue[i] = nil
 	}
@@ -125,6 +167,7 @@ func (f *flight) applied(zxid int64) {
 		if f.newest[c.path] == c {
 			delete(f.newest, c.path)
 		}
+		f.unborn(c, true)
 		f.release(c)
 	}
 	switch {
@@ -138,7 +181,13 @@ func (f *flight) applied(zxid int64) {
 	}
 }
 
+// keepFree is how many changes are kept for the next ones. More are needed when very many sessions
+// expire together, and then not again for long.
+const keepFree = 4096
+
 func (f *flight) release(c *change) {
 	*c = change{}
-	f.free = append(f.free, c)
+	if len(f.free) < keepFree {
+		f.free = append(f.free, c)
+	}
 }

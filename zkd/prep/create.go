@@ -87,6 +87,7 @@ func (p *Prep) create(
 	cversion := parent.stat.Cversion + 1
 	pc := p.edit(parent)
 	pc.children++
+	pc.names += 4 + len(path) - slash - 1
 	if cversion > pc.stat.Cversion {
 		pc.stat.Cversion = cversion
 		pc.stat.Pzxid = p.zxid
@@ -140,6 +141,7 @@ func (p *Prep) add(path string, data []byte, list []proto.ACL, owner, timeMillis
 		path:   path,
 		exists: true,
 		acl:    list,
+		data:   len(data),
 		stat: proto.StatPersisted{
 			Czxid: p.zxid, Mzxid: p.zxid, Pzxid: p.zxid,
 			Ctime: timeMillis, Mtime: timeMillis, EphemeralOwner: owner,
@@ -148,7 +150,9 @@ func (p *Prep) add(path string, data []byte, list []proto.ACL, owner, timeMillis
 	if p.digests {
 		fresh.prefix = tree.DigestPrefix(path, data)
 	}
-	p.rehash(p.flight.put(p.zxid, fresh))
+	c := p.flight.put(p.zxid, fresh)
+	p.flight.born(c)
+	p.rehash(c)
 }
 
 func (p *Prep) delete(t *Txn, r *Request, b *proto.DeleteRequest) (proto.TxnBody, proto.Err) {

@@ -49,6 +49,7 @@ func New(o Options) *Prep {
 		flight: flight{
 			tree:   o.Tree,
 			newest: map[string]*change{},
+			births: map[int64][]string{},
 			digest: uint64(o.Tree.Digest()),
 		},
 	}
@@ -89,6 +90,21 @@ func (p *Prep) LastZxid() int64 { return p.zxid }
 
 // InFlight returns the number of changes that are prepared and not applied.
 func (p *Prep) InFlight() int { return len(p.flight.queue) - p.flight.head }
+
+// Largest returns the most bytes that the data of a znode, and the names of its children in a
+// reply, have in the tree or in any of the states that are on their way there.
+func (p *Prep) Largest(path string) (data, names int, inFlight bool) {
+	if path == "" {
+		path = tree.RootPath // as reads have it
+	}
+	if c := p.flight.newest[path]; c != nil {
+		return c.data, c.names, true
+	}
+	if n, ok := p.flight.tree.Get(path); ok {
+		return len(n.Data()), n.NameBytes(), false
+	}
+	return 0, 0, false
+}
 
 // Applied tells that the tree has applied all transactions up to zxid.
 func (p *Prep) Applied(zxid int64) { p.flight.applied(zxid) }
@@ -275,6 +291,7 @@ func (p *Prep) setData(t *Txn, r *Request, b *proto.SetDataRequest) (proto.TxnBo
 	c.stat.Version++
 	c.stat.Mzxid = p.zxid
 	c.stat.Mtime = r.TimeMillis
+	c.data = max(c.data, len(b.Data))
 	if p.digests {
 		c.prefix = tree.DigestPrefix(c.path, b.Data)
 		p.flight.rehash(c)
@@ -329,31 +346,25 @@ func (p *Prep) check(r *Request, b *proto.CheckVersionRequest) (proto.TxnBody, p
 	return &proto.CheckVersionTxn{Path: cur.path, Version: cur.stat.Version + 1}, proto.ErrOK
 }
 
-// closeSession lists the ephemerals that go away: those of the tree and those in flight.
+// closeSession lists the ephemerals that go away: those of the tree and those in flight, unless
+// they are somebody else's by now.
 func (p *Prep) closeSession(session int64) proto.TxnBody {
-	f := &p.flight
-	paths := f.tree.Ephemerals(session)
-	for _, c := range f.queue[f.head:] {
-		i, have := slices.BinarySearch(paths, c.path)
-		mine := c.exists && c.stat.EphemeralOwner == session
-		switch {
-		case mine && !have:
-			paths = slices.Insert(paths, i, c.path)
-		case !mine && have:
-			paths = slices.Delete(paths, i, i+1)
-		}
+	paths := p.flight.tree.Ephemerals(session)
+	if born := p.flight.births[session]; len(born) > 0 {
+		paths = append(paths, born...)
+		slices.Sort(paths)
+		paths = slices.Compact(paths)
 	}
+	gone := make([]string, 0, len(paths))
 	for _, path := range paths {
 		cur, ok := p.lookup(path, 0)
-		if !ok {
+		if !ok || cur.stat.EphemeralOwner != session {
 			continue
 		}
+		gone = append(gone, path)
 		p.unlink(cur)
 	}
-	if paths == nil {
-		paths = []string{}
-	}
-	return &proto.CloseSessionTxn{Paths: paths}
+	return &proto.CloseSessionTxn{Paths: gone}
 }
 
 // matches says whether an expected version accepts the current one.

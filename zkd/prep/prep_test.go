@@ -246,3 +246,60 @@ func TestValidPath(t *testing.T) {
 		}
 	}
 }
+
+// TestLargest: what is announced as the most that a znode will hold until everything in flight is
+// applied is no less than what it holds at any moment until then.
+func TestLargest(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	tr := tree.New()
+	p := newPrep(t, tr, prep.Options{})
+	names := func(n *tree.Node) (size int) {
+		for _, name := range n.Children() {
+			size += 4 + len(name)
+		}
+		return size
+	}
+	for round := range 500 {
+		var flying []*prep.Txn
+		for step := range 30 {
+			txn := new(prep.Txn)
+			p.Prepare(txn, randomRequest(rng, int64(30*round+step)))
+			flying = append(flying, txn)
+			if rng.IntN(10) == 0 { // what is applied already counts no more
+				tr.Apply(&flying[0].Txn)
+				p.Applied(flying[0].Header.Zxid)
+				flying = flying[1:]
+			}
+		}
+		type most struct{ data, names int }
+		announced := map[string]most{}
+		for range 20 {
+			path := randomPath(rng)
+			data, names, _ := p.Largest(path)
+			announced[path] = most{data, names}
+		}
+		for i := -1; i < len(flying); i++ {
+			if i >= 0 {
+				tr.Apply(&flying[i].Txn)
+				p.Applied(flying[i].Header.Zxid)
+			}
+			for path, m := range announced {
+				n, ok := tr.Get(path)
+				if ok && (len(n.Data()) > m.data || names(n) > m.names) {
+					t.Fatalf("round %d: %s has %d bytes and %d of names, announced %+v", round,
+						path, len(n.Data()), names(n), m)
+				}
+			}
+		}
+		for path := range announced {
+			n, ok := tr.Get(path)
+			if !ok {
+				continue
+			}
+			data, size, flying := p.Largest(path)
+			if data != len(n.Data()) || size != names(n) || flying {
+				t.Fatalf("round %d: %s with nothing in flight: %d and %d", round, path, data, size)
+			}
+		}
+	}
+}

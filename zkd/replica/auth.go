@@ -6,6 +6,13 @@ import (
 	"zkafka/zkd/proto"
 )
 
+// Every permission check goes through the identities of a connection, so there is an end to them,
+// which upstream does not have.
+const (
+	maxIDs     = 1000
+	maxIDBytes = 64 << 10
+)
+
 // authRequest adds identities to a connection. Like upstream's it is answered at once, also ahead
 // of earlier requests; clients know its reply by the xid. Bad credentials end the connection.
 func (m *Machine) authRequest(c *Conn, xid int32, body []byte) {
@@ -17,7 +24,7 @@ func (m *Machine) authRequest(c *Conn, xid int32, body []byte) {
 		return
 	}
 	ids, ok := m.acl.Authenticate(packet.Scheme, packet.Auth, c.peer.IP)
-	if !ok {
+	if !ok || len(c.ids) > maxIDs || idBytes(c.ids) > maxIDBytes {
 		m.metrics.AuthFailed++
 		m.fail(c, proto.OpAuth, xid, 0, proto.ErrAuthFailed, m.now.MonoNanos)
 		m.close(c)

@@ -34,9 +34,6 @@ const (
 type Conn struct {
 	// Tag belongs to the host.
 	Tag any
-	// Unsent is the number of bytes that the host took from Out and the socket did not take yet.
-	// The host keeps it up to date.
-	Unsent int
 
 	peer    Peer
 	id      int64
@@ -50,7 +47,14 @@ type Conn struct {
 	queue  []queued
 	head   int
 	chunk  []byte // memory for frames in queue
-	expect int    // bytes that the replies to queued reads will take, estimated
+	expect int    // sum of the costs in queue
+
+	unsent int // bytes taken that the socket has not taken yet; see Machine.SetUnsent
+	events int // bytes of watch events since unsent was in bounds
+
+	stalled     bool // what it has sent waits, and no more is read from it
+	waitsForLog bool // one of machine.waiters
+	gone        bool // its client has left
 
 	stats ConnStats
 	space *Namespace // of the last read
@@ -64,7 +68,7 @@ type queued struct {
 	write bool
 	frame []byte // of a read: header and body
 	at    int64
-	cost  int
+	cost  int // bytes that it holds, and that its reply will take at most
 }
 
 // NewConn returns a connection that has sent nothing yet.
@@ -75,6 +79,9 @@ func (c *Conn) Peer() Peer { return c.peer }
 
 // Session returns the id of the connection's session, 0 while it has none.
 func (c *Conn) Session() int64 { return c.session }
+
+// TimeoutMillis returns the timeout of the connection's session, 0 while it has none.
+func (c *Conn) TimeoutMillis() int64 { return c.timeout }
 
 // Take returns the frames to send and gives the connection next to encode further ones in.
 func (c *Conn) Take(next []byte) []byte {
@@ -90,12 +97,16 @@ func (c *Conn) live() bool { return c.state == connOpen || c.state == connLeavin
 // inFlight is the number of requests that wait for a reply.
 func (c *Conn) inFlight() int { return len(c.queue) - c.head }
 
-func (c *Conn) push(q queued) { c.queue = append(c.queue, q) }
+func (c *Conn) push(q queued) {
+	c.queue = append(c.queue, q)
+	c.expect += q.cost
+}
 
 func (c *Conn) pop() queued {
 	q := c.queue[c.head]
 	c.queue[c.head] = queued{}
 	c.head++
+	c.expect -= q.cost
 	switch {
 	case c.head == len(c.queue):
 		c.queue, c.head = c.queue[:0], 0

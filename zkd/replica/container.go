@@ -1,6 +1,8 @@
 package replica
 
 import (
+	"slices"
+
 	"zkafka/zkd/proto"
 	"zkafka/zkd/tree"
 )
@@ -19,10 +21,16 @@ const containerSliceMillis = 1000
 func (m *Machine) scanContainers() {
 	s := &m.containers
 	if len(s.paths) == 0 {
-		s.paths = append(m.tree.Containers(), m.tree.TTLs()...)
+		// There may be very many, of which few are unused: only those are sorted and looked up.
+		m.tree.EachExpendable(func(n *tree.Node) {
+			if m.unused(n) {
+				s.paths = append(s.paths, n.Path())
+			}
+		})
+		slices.Sort(s.paths)
 	}
 	budget := max(m.opts.ContainerMaxPerMinute*containerSliceMillis/60_000, 1)
-	for len(s.paths) > 0 && budget > 0 {
+	for len(s.paths) > 0 && budget > 0 && m.backlog < m.opts.MaxBacklog {
 		path := s.paths[0]
 		s.paths = s.paths[1:]
 		n, ok := m.tree.Get(path)

@@ -63,6 +63,10 @@ func (m *Machine) read(c *Conn, xid int32, op proto.Op, body []byte, since int64
 		m.fail(c, op, xid, -1, proto.ErrUnimplemented, since)
 		m.close(c)
 		return
+	case err == errOnlyWrites:
+		c.out.B = c.out.B[:before]
+		at = c.begin(xid, zxid, proto.ErrMarshallingError)
+		multiEnd.Encode(&c.out)
 	case err != proto.ErrOK:
 		c.out.B = c.out.B[:before]
 		at = c.begin(xid, zxid, err)
@@ -71,8 +75,14 @@ func (m *Machine) read(c *Conn, xid int32, op proto.Op, body []byte, since int64
 	m.metrics.ReadLatency.Add(max(m.now.MonoNanos-since, 0) / 1e6)
 }
 
-// errUnknownOp is readBody's verdict on a code that no client may send. It is no protocol code.
-const errUnknownOp proto.Err = 1
+// Verdicts of readBody that are no protocol codes.
+const (
+	// errUnknownOp is about a code that no client may send.
+	errUnknownOp proto.Err = 1
+	// errOnlyWrites is about a multiRead without a read. Of those that do not fit in it these alone
+	// get an answer with a body, upstream's way to say that it had begun.
+	errOnlyWrites proto.Err = 2
+)
 
 // readBody decodes the request in m.rd and appends the body of its reply.
 func (m *Machine) readBody(c *Conn, op proto.Op) proto.Err {
@@ -254,19 +264,33 @@ func (m *Machine) sync(c *Conn) proto.Err {
 	return proto.ErrOK
 }
 
-// multiRead answers several reads. Their watch flags are not heeded, as upstream does not.
+// multiRead answers several reads. Their watch flags are not heeded, as upstream does not. The
+// requests of a frame can ask for any amount of data, so the answer has a limit, which upstream
+// reaches when its memory ends.
 func (m *Machine) multiRead(c *Conn) proto.Err {
 	var req proto.MultiRequest
 	req.Decode(&m.rd)
 	if m.rd.Err() != nil {
 		return proto.ErrMarshallingError
 	}
+	reads := 0
 	for i := range req.Ops {
-		if !req.Ops[i].IsRead() {
-			return proto.ErrMarshallingError
+		if req.Ops[i].IsRead() {
+			reads++
 		}
 	}
+	switch {
+	case reads == len(req.Ops):
+	case reads == 0:
+		return errOnlyWrites
+	default:
+		return proto.ErrMarshallingError
+	}
+	begin := len(c.out.B)
 	for i := range req.Ops {
+		if len(c.out.B)-begin > m.opts.MaxMultiRead {
+			return proto.ErrMarshallingError
+		}
 		op := &req.Ops[i]
 		before := len(c.out.B)
 		h := proto.MultiHeader{Type: op.Type}
@@ -285,10 +309,12 @@ func (m *Machine) multiRead(c *Conn) proto.Err {
 			c.out.Int32(int32(err))
 		}
 	}
-	end := proto.MultiHeader{Type: proto.OpError, Done: true, Err: -1}
-	end.Encode(&c.out)
+	multiEnd.Encode(&c.out)
 	return proto.ErrOK
 }
+
+// multiEnd is behind the last result of a multiRead.
+var multiEnd = proto.MultiHeader{Type: proto.OpError, Done: true, Err: -1}
 
 // getEphemerals lists the session's own ephemerals that start with a prefix of the path's text.
 func (m *Machine) getEphemerals(c *Conn) proto.Err {

@@ -47,6 +47,15 @@ type Options struct {
 	// MaxUnsent is the number of bytes a connection may have waiting to be sent before its requests
 	// have to wait; 4 MiB when 0. Watch events are sent regardless of it.
 	MaxUnsent int
+	// MaxEvents is the number of bytes of watch events that may gather for a connection that has
+	// more than MaxUnsent waiting; 16 times MaxUnsent when 0. Beyond it the connection is closed:
+	// a client that comes back learns from setWatches what it has missed.
+	MaxEvents int
+	// MaxMultiRead limits the answer of a multiRead in bytes; 4 times MaxUnsent when 0.
+	MaxMultiRead int
+	// MaxBacklog is the number of bytes of transactions on their way to the disk from which on
+	// writes have to wait; 64 MiB when 0.
+	MaxBacklog int
 
 	ContainerCheckMillis     int64 // 60,000 when 0; negative: never
 	ContainerMaxPerMinute    int64 // 10,000 when 0
@@ -79,6 +88,9 @@ type Machine struct {
 	bySession map[int64]*Conn
 
 	pending pendingQueue
+	backlog int     // bytes of the transactions in pending
+	waiters int     // connections whose write waits for the backlog to shrink
+	ending  []int64 // sessions that have expired and whose closing is still to be prepared
 	eff     Effects
 	metrics Metrics
 	spaces  namespaces
@@ -93,7 +105,6 @@ type Machine struct {
 	remove  proto.DeleteRequest
 	notify  []*Conn
 	event   jute.Writer
-	expired []int64
 }
 
 // New returns a machine that serves the tree. All sessions of the tree are alive and have their
@@ -157,15 +168,17 @@ func (o *Options) setDefaults() {
 	or(&o.MaxTimeoutMillis, 20*o.TickMillis)
 	or(&o.ContainerCheckMillis, 60_000)
 	or(&o.ContainerMaxPerMinute, 10_000)
-	if o.MaxLength == 0 {
-		o.MaxLength = jute.MaxLength(jute.DefaultMaxBuffer, 0)
+	limit := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
 	}
-	if o.OutstandingLimit == 0 {
-		o.OutstandingLimit = 1000
-	}
-	if o.MaxUnsent == 0 {
-		o.MaxUnsent = 4 << 20
-	}
+	limit(&o.MaxLength, jute.MaxLength(jute.DefaultMaxBuffer, 0))
+	limit(&o.OutstandingLimit, 1000)
+	limit(&o.MaxUnsent, 4<<20)
+	limit(&o.MaxEvents, 16*o.MaxUnsent)
+	limit(&o.MaxMultiRead, 4*o.MaxUnsent)
+	limit(&o.MaxBacklog, 64<<20)
 }
 
 // Effects is what the host has to do. It is filled by the inputs and emptied by the host.
@@ -234,6 +247,7 @@ func (m *Machine) Closed(c *Conn) {
 	if _, ok := m.conns[c]; !ok {
 		return
 	}
+	m.excuse(c)
 	m.leave(c)
 	delete(m.conns, c)
 }
@@ -241,6 +255,8 @@ func (m *Machine) Closed(c *Conn) {
 // leave ends what a connection takes part in.
 func (m *Machine) leave(c *Conn) {
 	c.state = connClosing
+	c.stalled = false
+	m.waitForLog(c, false)
 	m.watches.RemoveAll(c)
 	if m.bySession[c.session] == c {
 		delete(m.bySession, c.session)
@@ -258,46 +274,6 @@ func (m *Machine) close(c *Conn) {
 	m.eff.Closed = append(m.eff.Closed, c)
 }
 
-// Ready says whether the connection's next request can be taken. It cannot while the connection has
-// too much to send or too many requests waiting, and while its session is being created.
-func (m *Machine) Ready(c *Conn) bool {
-	switch {
-	case c.state == connClosing, c.state == connLeaving:
-		return true // what it sends is dropped
-	case c.state == connWaiting:
-		return false
-	case c.Unsent+len(c.out.B)+c.expect > m.opts.MaxUnsent:
-		return false
-	}
-	n := c.inFlight()
-	if n == 0 {
-		return true
-	}
-	return n < m.opts.OutstandingLimit && m.pending.len() <= m.opts.OutstandingLimit
-}
-
-// Frames takes requests: b holds whole frames, each with its length in front, that arrived at
-// atNanos of the monotonic clock. It returns what is left when the connection is not Ready for
-// more; the host calls again with the rest when it is. The memory of b is free after the call.
-func (m *Machine) Frames(c *Conn, b []byte, atNanos int64) (rest []byte) {
-	if c.state == connOpen && !m.sessions.Touch(c.session, c.timeout, m.nowMillis) {
-		// The session is closing: upstream drops such requests without an answer.
-		return nil
-	}
-	for len(b) > 0 {
-		if c.state == connClosing || c.state == connLeaving {
-			return nil
-		}
-		if !m.Ready(c) {
-			return b
-		}
-		n := 4 + int(binary.BigEndian.Uint32(b))
-		m.frame(c, b[4:n], atNanos)
-		b = b[n:]
-	}
-	return nil
-}
-
 func (m *Machine) frame(c *Conn, frame []byte, at int64) {
 	m.metrics.PacketsReceived++
 	c.stats.Received++
@@ -311,52 +287,32 @@ func (m *Machine) frame(c *Conn, frame []byte, at int64) {
 	}
 	xid := int32(binary.BigEndian.Uint32(frame))
 	op := proto.Op(binary.BigEndian.Uint32(frame[4:]))
-	switch op {
-	case proto.OpCreate, proto.OpCreate2, proto.OpDelete, proto.OpSetData, proto.OpSetACL,
-		proto.OpMulti, proto.OpCreateContainer, proto.OpCreateTTL, proto.OpReconfig:
-		m.writeRequest(c, xid, op, frame[proto.RequestHeaderSize:], at)
-	case proto.OpCloseSession:
+	body := frame[proto.RequestHeaderSize:]
+	switch {
+	case isWrite(op):
+		m.writeRequest(c, xid, op, body, at)
+	case op == proto.OpCloseSession:
 		m.closeRequest(c, xid, at)
-	case proto.OpAuth:
-		m.authRequest(c, xid, frame[proto.RequestHeaderSize:])
-	case proto.OpSASL:
+	case op == proto.OpAuth:
+		m.authRequest(c, xid, body)
+	case op == proto.OpSASL:
 		m.saslRequest(c, xid, at)
+	case c.gone:
+	case c.inFlight() == 0:
+		m.read(c, xid, op, body, at)
 	default:
-		if c.inFlight() == 0 {
-			m.read(c, xid, op, frame[proto.RequestHeaderSize:], at)
-			return
-		}
-		cost := m.readCost(op, frame[proto.RequestHeaderSize:])
-		c.expect += cost
+		cost := len(frame) + m.readCost(c, op, body)
 		c.push(queued{frame: c.hold(frame), at: at, cost: cost})
 	}
-}
-
-// readCost estimates how many bytes the reply to a queued read will take.
-func (m *Machine) readCost(op proto.Op, body []byte) int {
-	const small = 128
-	switch op {
-	case proto.OpGetData, proto.OpGetChildren, proto.OpGetChildren2:
-		m.rd.Reset(body, m.opts.MaxLength)
-		n, ok := m.tree.Get(borrowString(&m.rd))
-		switch {
-		case !ok:
-		case op == proto.OpGetData:
-			return small + len(n.Data())
-		default:
-			return small + 32*n.NumChildren()
-		}
-	case proto.OpMultiRead:
-		return 64 * len(body)
-	}
-	return small
 }
 
 // drain answers the reads that waited for a write which is now answered.
 func (m *Machine) drain(c *Conn) {
 	for c.inFlight() > 0 && !c.queue[c.head].write {
 		q := c.pop()
-		c.expect -= q.cost
+		if c.gone {
+			continue
+		}
 		xid := int32(binary.BigEndian.Uint32(q.frame))
 		op := proto.Op(binary.BigEndian.Uint32(q.frame[4:]))
 		m.read(c, xid, op, q.frame[proto.RequestHeaderSize:], q.at)

@@ -24,7 +24,6 @@ func (m *Machine) connectRequest(c *Conn, frame []byte, at int64) {
 	}
 	c.session = m.sessions.NewID()
 	c.state = connWaiting
-	m.sessions.Add(c.session, c.timeout, m.nowMillis)
 	m.req.Op = proto.OpCreateSession
 	m.req.Body = &proto.CreateSessionTxn{Timeout: int32(c.timeout)}
 	m.req.Malformed = false
@@ -57,12 +56,14 @@ func (m *Machine) attach(c *Conn) {
 	m.bySession[c.session] = c
 }
 
-// sessionCreated tells the client that its session is durable.
+// sessionCreated tells the client that its session is durable. It begins to age only now: how long
+// the disk took for it is not the client's fault.
 func (m *Machine) sessionCreated(c *Conn, e *pending) {
+	timeout := e.txn.Body.(*proto.CreateSessionTxn).Timeout
+	m.sessions.Add(e.txn.Header.ClientID, int64(timeout), m.nowMillis)
 	if c == nil || c.state != connWaiting {
 		return // the connection is gone; the session will expire
 	}
-	m.sessions.Touch(c.session, c.timeout, m.nowMillis)
 	m.attach(c)
 	m.connectReply(c, true, e.at)
 	c.stats.LastZxid = e.txn.Header.Zxid
@@ -114,6 +115,9 @@ func (m *Machine) sessionClosed(e *pending) {
 
 // NextTick returns the time, in nanoseconds of the monotonic clock, at which Tick has work to do.
 func (m *Machine) NextTick() int64 {
+	if len(m.ending) > 0 && m.backlog < m.opts.MaxBacklog {
+		return m.now.MonoNanos
+	}
 	next := m.sessions.NextExpiry()
 	if m.opts.ContainerCheckMillis > 0 {
 		next = min(next, m.containers.next)
@@ -123,13 +127,40 @@ func (m *Machine) NextTick() int64 {
 
 // Tick expires sessions and unused containers; call it when NextTick has come.
 func (m *Machine) Tick() {
-	m.expired = m.sessions.Expire(m.expired[:0], m.nowMillis)
-	for _, id := range m.expired {
-		m.metrics.StaleSessionsExpired++
-		m.endSession(nil, id, 0, m.now.MonoNanos)
-	}
-	m.eff.Expired = append(m.eff.Expired, m.expired...)
+	known := len(m.ending)
+	m.ending = m.sessions.Expire(m.ending, m.nowMillis, m.spared)
+	m.metrics.StaleSessionsExpired += int64(len(m.ending) - known)
+	m.eff.Expired = append(m.eff.Expired, m.ending[known:]...)
+	m.endExpired()
 	if m.opts.ContainerCheckMillis > 0 && m.nowMillis >= m.containers.next {
 		m.scanContainers()
 	}
+}
+
+// spared says whether a session whose time is over lives on, because its client may have been
+// sending all the time and it is the server that has stopped to read. That cannot go on for ever:
+// either the server goes on, or the client does not take its replies and loses the connection.
+func (m *Machine) spared(id int64) bool {
+	c := m.bySession[id]
+	return c != nil && c.stalled
+}
+
+// endSlice is how many sessions, and how many bytes of transactions, a tick closes. When all
+// clients of a large system are cut off at once the others shall not have to wait for the end of
+// them all.
+const (
+	endSlice      = 256
+	endSliceBytes = 256 << 10
+)
+
+// endExpired closes the sessions that have expired, a slice of them.
+func (m *Machine) endExpired() {
+	from := m.backlog
+	n := 0
+	for n < len(m.ending) && n < endSlice && m.backlog-from < endSliceBytes &&
+		m.backlog < m.opts.MaxBacklog {
+		m.endSession(nil, m.ending[n], 0, m.now.MonoNanos)
+		n++
+	}
+	m.ending = append(m.ending[:0], m.ending[n:]...)
 }

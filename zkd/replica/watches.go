@@ -48,6 +48,7 @@ func (m *Machine) encodeEvent(event proto.EventType, path string, zxid int64) {
 
 func (m *Machine) sendEvent(c *Conn) {
 	c.out.B = append(c.out.B, m.event.B...)
+	c.events += len(m.event.B)
 	m.dirty(c)
 	m.metrics.PacketsSent++
 	m.metrics.WatchBytes += int64(len(m.event.B))

@@ -16,6 +16,7 @@ type pending struct {
 	xid  int32
 	op   proto.Op
 	at   int64
+	size int // bytes in the log
 }
 
 // pendingQueue holds the transactions that are prepared and not applied, in the order of their
@@ -58,10 +59,15 @@ func (p *pendingQueue) pop(zxid int64) *pending {
 	return e
 }
 
+// keepFree is how many pending structs are kept for the next transactions.
+const keepFree = 4096
+
 func (p *pendingQueue) release(e *pending) {
 	e.txn.Reset()
 	e.conn = nil
-	p.free = append(p.free, e)
+	if len(p.free) < keepFree {
+		p.free = append(p.free, e)
+	}
 }
 
 // openACL is how clients encode the list that lets everybody do everything, which nearly all of
@@ -145,7 +151,7 @@ func (m *Machine) submit(
 	m.appendLog(e)
 	m.pending.push(e)
 	if c != nil && c.state == connOpen {
-		c.push(queued{write: true})
+		c.push(queued{write: true, cost: writeCost(op, e.size)})
 	}
 	m.metrics.OutstandingQueued++
 	return e
@@ -160,6 +166,8 @@ func (m *Machine) appendLog(e *pending) {
 	proto.EncodeTxn(&w, &e.txn.Txn)
 	log.Buf = w.B
 	log.Recs = append(log.Recs, LogRec{Zxid: e.txn.Header.Zxid, End: len(w.B)})
+	e.size = len(w.B) - at
+	m.backlog += e.size
 	switch b := e.txn.Body.(type) {
 	case *proto.CreateTxn:
 		b.Data = relocate(log.Buf[at:], len(b.Path), b.Data)
@@ -208,6 +216,7 @@ func (m *Machine) Durable(zxid int64) {
 		}
 		res := m.tree.Apply(&e.txn.Txn)
 		m.prep.Applied(e.txn.Header.Zxid)
+		m.backlog -= e.size
 		m.metrics.CommitCount++
 		m.metrics.OutstandingRemoved++
 		for i := range res.Changes {

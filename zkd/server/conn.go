@@ -24,12 +24,18 @@ const (
 	// maxBuffers is how many buffers for requests a connection has: the host works on one, has one
 	// queued, and one is being filled.
 	maxBuffers = 3
-	// manySmall is how many small reads in a row make a connection go back to a small buffer.
+	// manySmall is how many small reads or writes in a row make a connection go back to small
+	// buffers.
 	manySmall = 256
 	// keepBuffer is the size up to which buffers for replies are used again.
 	keepBuffer = 256 << 10
-	// finishTimeout is how long a connection that is to be closed has for its last bytes.
+	// finishTimeout is how long the client of a connection that is to be closed may take nothing of
+	// its last bytes, finishLimit how long it has for all of them.
 	finishTimeout = 5 * time.Second
+	finishLimit   = time.Minute
+	// maxWrite is the most that one write is given, so that a long answer on a slow network shows
+	// that it gets ahead.
+	maxWrite = 1 << 20
 )
 
 // conn is one client connection. Its reader goroutine (serve) owns the fields in front of back.
@@ -52,8 +58,10 @@ type conn struct {
 	begun  atomic.Bool // something was delivered: the handshake is over
 
 	mu       sync.Mutex
-	pending  []byte // delivered, not taken by the writer
-	finished bool   // close behind pending
+	pending  []byte    // delivered, not taken by the writer
+	finished bool      // close behind pending
+	until    time.Time // write deadline
+	finishBy time.Time // the last that there may be, once finished
 }
 
 func newConn(s *Server, nc net.Conn, ip string) *conn {
@@ -84,6 +92,8 @@ func (c *conn) serve() {
 	c.note(err)
 	c.link.Detach()
 	close(c.gone)
+	// As upstream, who ends its side gets no more. The writer may hang in a write, too.
+	_ = c.nc.Close()
 	<-c.dead
 }
 
@@ -241,17 +251,25 @@ func (c *conn) Deliver(frames []byte) (next []byte) {
 		c.pending = frames
 	default:
 		c.pending = append(c.pending, frames...)
-		next = frames[:0]
+		if cap(frames) <= keepBuffer {
+			next = frames[:0]
+		}
 	}
 	c.mu.Unlock()
 	c.signal()
 	return next
 }
 
-// Finish implements host.Conn.
+// Finish implements host.Conn. The writer may hang in a write to a peer that takes nothing, which
+// the deadline ends.
 func (c *conn) Finish() {
 	c.mu.Lock()
-	c.finished = true
+	if !c.finished {
+		c.finished = true
+		now := time.Now()
+		c.until, c.finishBy = now.Add(finishTimeout), now.Add(finishLimit)
+		_ = c.nc.SetWriteDeadline(c.until) // fails only when it is closed
+	}
 	c.mu.Unlock()
 	c.signal()
 }
@@ -267,6 +285,7 @@ func (c *conn) signal() {
 func (c *conn) write() {
 	defer close(c.dead)
 	var b []byte
+	small := 0 // writes in a row that would have fitted a much smaller buffer
 	for {
 		select {
 		case <-c.wake:
@@ -277,32 +296,97 @@ func (c *conn) write() {
 		out, finished := c.pending, c.finished
 		c.pending = b[:0]
 		c.mu.Unlock()
-		if finished {
-			_ = c.nc.SetWriteDeadline(time.Now().Add(finishTimeout))
-		}
-		if len(out) > 0 {
-			if _, err := c.nc.Write(out); err != nil {
-				c.abandon()
-				return
-			}
-			c.unsent.Add(-int64(len(out)))
-			c.link.Sent()
+		if err := c.send(out); err != nil {
+			c.abandon(err)
+			return
 		}
 		if finished {
 			_ = c.nc.Close() // all it had is sent
 			return
 		}
-		if b = out; cap(b) > keepBuffer {
+		if small++; cap(out) <= firstBuffer || len(out) > cap(out)/8 {
+			small = 0
+		}
+		if b = out; cap(b) > keepBuffer || small >= manySmall {
 			b = nil
 		}
 	}
 }
 
+// send writes all of b, or fails when the peer takes nothing for as long as its session may be
+// silent. However slowly the peer reads, it is alive as long as it does. It gets several tries:
+// when this process has stood still the first deadline may be over before the peer had a chance.
+func (c *conn) send(b []byte) error {
+	const tries = 4
+	now, failed := time.Now(), 0
+	for progress := now; len(b) > 0; now = time.Now() {
+		patience := c.link.Timeout()
+		if patience == 0 {
+			patience = c.s.o.SessionlessTimeout
+		}
+		c.extend(now, patience/tries)
+		n, err := c.nc.Write(b[:min(len(b), maxWrite)])
+		if n > 0 {
+			b = b[n:]
+			c.unsent.Add(-int64(n))
+			c.link.Sent()
+			progress, failed = time.Now(), 0
+		}
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) || n == 0 && c.overdue() {
+			return err
+		}
+		if failed++; failed >= tries && time.Since(progress) >= patience {
+			return errStuck
+		}
+	}
+	return nil
+}
+
+var errStuck = errors.New("the client has taken no replies for the timeout of its session")
+
+// extend sees to it that the write deadline is not nearer than half of d. It is moved that seldom
+// because moving it costs as much as a small reply. When the connection is to be closed there is an
+// end to it.
+func (c *conn) extend(now time.Time, d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.finished:
+		c.until = now.Add(finishTimeout)
+		if c.until.After(c.finishBy) {
+			c.until = c.finishBy
+		}
+	case c.until.Sub(now) >= d/2:
+		return
+	default:
+		c.until = now.Add(d)
+	}
+	_ = c.nc.SetWriteDeadline(c.until) // fails only when it is closed
+}
+
+// overdue says whether the connection should be closed by now.
+func (c *conn) overdue() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.finished && !time.Now().Before(c.until)
+}
+
 // abandon ends a connection that cannot be written to.
-func (c *conn) abandon() {
+func (c *conn) abandon(err error) {
 	c.mu.Lock()
 	c.finished = true
 	c.pending = nil
 	c.mu.Unlock()
+	if errors.Is(err, errStuck) {
+		c.s.stats.dropped.Add(1)
+		c.s.log.Warn("connection closed", zap.String("ADDRESS", c.nc.RemoteAddr().String()),
+			zap.Error(err))
+	}
+	if tc, ok := c.nc.(*net.TCPConn); ok {
+		_ = tc.SetLinger(0) // the system shall not keep what the peer does not take
+	}
 	_ = c.nc.Close() // it has failed already
 }

@@ -2,9 +2,10 @@
 // complete frames of a read and hands them to the host as one batch, and one goroutine writes,
 // with one system call for everything that gathered since the last.
 //
-// Bounds: a connection has two buffers for requests, and the reader stops while the host holds
-// both, which it does when too many requests of the connection are in process or its replies are
-// not taken. A connection without a session is closed after ten seconds.
+// Bounds: a connection has three buffers for requests, and the reader stops while the host holds
+// them, which it does when too many requests of the connection are in process or its replies are
+// not taken. A connection without a session is closed after ten seconds, one whose client takes
+// nothing of what is written to it after the timeout of its session.
 package server
 
 import (
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"zkafka/zkd/host"
 	"zkafka/zkd/jute"
@@ -62,6 +64,7 @@ type Command func(q *Query) (reply []byte, ok bool)
 type Server struct {
 	o       Options
 	log     *zap.Logger
+	rare    *zap.Logger // for what may happen many times in a row
 	command Command
 
 	mu        sync.Mutex
@@ -69,6 +72,7 @@ type Server struct {
 	conns     map[*conn]struct{}
 	perIP     map[string]int
 	closing   bool
+	stop      chan struct{} // closed by Close
 	accepting sync.WaitGroup
 	serving   sync.WaitGroup
 
@@ -104,8 +108,9 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		o: o, log: o.Log, listeners: o.Listeners,
-		conns: map[*conn]struct{}{}, perIP: map[string]int{},
+		conns: map[*conn]struct{}{}, perIP: map[string]int{}, stop: make(chan struct{}),
 	}
+	s.rare = rarely(o.Log)
 	keepAlive := time.Duration(-1)
 	if o.TCPKeepAlive {
 		keepAlive = 0 // the system's interval
@@ -143,21 +148,37 @@ func (s *Server) Start(command Command) {
 	}
 }
 
+// accept takes connections until the listener is closed. A failure is no reason to give up: most
+// likely the process is out of file descriptors, and connections will end and free some. Nor is it
+// one to try again at once and for ever.
 func (s *Server) accept(l net.Listener) {
-	const pause = 10 * time.Millisecond
+	const shortest, longest = 5 * time.Millisecond, time.Second
+	var pause time.Duration
 	for {
 		nc, err := l.Accept()
-		switch {
-		case err == nil:
+		if err == nil {
+			pause = 0
 			s.admit(nc)
-		case errors.Is(err, net.ErrClosed):
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) {
 			return
-		default:
-			// Out of file descriptors, most likely: others will close theirs.
-			s.log.Warn("accept of a client connection failed", zap.Error(err))
-			time.Sleep(pause)
+		}
+		pause = min(max(2*pause, shortest), longest)
+		s.rare.Error("accept of a client connection failed", zap.Error(err))
+		select {
+		case <-time.After(pause):
+		case <-s.stop:
+			return
 		}
 	}
+}
+
+// rarely returns a logger that writes each message once in ten seconds.
+func rarely(log *zap.Logger) *zap.Logger {
+	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, 10*time.Second, 1, 0)
+	}))
 }
 
 // admit starts a connection, or closes it when there are too many.
@@ -171,7 +192,7 @@ func (s *Server) admit(nc net.Conn) {
 		s.mu.Unlock()
 		if full {
 			s.stats.rejected.Add(1)
-			s.log.Warn("too many connections", zap.String("ADDRESS", ip),
+			s.rare.Warn("too many connections", zap.String("ADDRESS", ip),
 				zap.Int("maxClientCnxns", s.o.MaxClientCnxns))
 		}
 		_ = nc.Close()
@@ -212,7 +233,10 @@ func (s *Server) Stats() Stats {
 // in the log and in the host.
 func (s *Server) Close() {
 	s.mu.Lock()
-	s.closing = true
+	if !s.closing {
+		s.closing = true
+		close(s.stop)
+	}
 	s.mu.Unlock()
 	s.closeListeners()
 	s.accepting.Wait()

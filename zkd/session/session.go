@@ -7,6 +7,11 @@
 // Expiry works in buckets of one tick, as upstream's does: a session that was touched at time t
 // with timeout d dies at the first multiple of the tick that is greater than t+d, never between
 // two multiples.
+//
+// A session must not die because the server was late. The owner touches it with the time at which
+// something arrived from the client, not the time at which the server looked at it; Expire spares
+// sessions of which the owner knows that it has not listened to them, and puts everything off once
+// when it was called late, because nobody may have listened to anybody then.
 package session
 
 import "slices"
@@ -54,6 +59,7 @@ type Tracker struct {
 	sessions   map[int64]*Session
 	buckets    map[int64][]*Session
 	next       int64
+	putOff     int64 // nothing expires before
 }
 
 // NewTracker returns an empty tracker with the given bucket width. firstID is the id that
@@ -108,6 +114,18 @@ func (t *Tracker) Touch(id, timeoutMillis, nowMillis int64) bool {
 	return true
 }
 
+// Grant lets id live until untilMillis at least.
+func (t *Tracker) Grant(id, untilMillis int64) {
+	s := t.sessions[id]
+	if s == nil || s.Closing {
+		return
+	}
+	if expiry := roundUp(untilMillis, t.tickMillis); expiry > s.expiry {
+		t.unplace(s)
+		t.place(s, expiry)
+	}
+}
+
 // Live says whether id is known and not closing.
 func (t *Tracker) Live(id int64) bool {
 	s := t.sessions[id]
@@ -135,11 +153,21 @@ func (t *Tracker) Remove(id int64) {
 }
 
 // NextExpiry returns the next bucket boundary: nothing can expire before it.
-func (t *Tracker) NextExpiry() int64 { return t.next }
+func (t *Tracker) NextExpiry() int64 { return max(t.next, t.putOff) }
 
 // Expire appends to dst the ids of the sessions whose time is over at nowMillis, in order of bucket
-// and then id, marks them closing and returns dst.
-func (t *Tracker) Expire(dst []int64, nowMillis int64) []int64 {
+// and then id, marks them closing and returns dst. Those that spare names live for another tick.
+//
+// Called later than NextExpiry by more than a tick it expires nothing: the owner has stood still,
+// and what clients sent meanwhile gets the time until the next boundary but one to be read.
+func (t *Tracker) Expire(dst []int64, nowMillis int64, spare func(id int64) bool) []int64 {
+	if nowMillis < t.putOff {
+		return dst
+	}
+	if late := nowMillis - t.next; late > t.tickMillis && t.putOff < t.next {
+		t.putOff = roundUp(nowMillis+t.tickMillis, t.tickMillis)
+		return dst
+	}
 	for t.next <= nowMillis {
 		due, ok := t.buckets[t.next]
 		if !ok {
@@ -147,12 +175,16 @@ func (t *Tracker) Expire(dst []int64, nowMillis int64) []int64 {
 			continue
 		}
 		from := len(dst)
+		delete(t.buckets, t.next)
 		for _, s := range due {
+			if spare(s.ID) {
+				t.place(s, roundUp(nowMillis, t.tickMillis))
+				continue
+			}
 			dst = append(dst, s.ID)
 			s.Closing = true
 		}
 		slices.Sort(dst[from:])
-		delete(t.buckets, t.next)
 		t.next += t.tickMillis
 	}
 	return dst

@@ -63,7 +63,7 @@ func TestExpiry(t *testing.T) {
 		{99_000, nil},
 	}
 	for _, s := range steps {
-		if got := tr.Expire(nil, s.now); !slices.Equal(got, s.want) {
+		if got := tr.Expire(nil, s.now, nobody); !slices.Equal(got, s.want) {
 			t.Errorf("at %d expired %v, not %v", s.now, got, s.want)
 		}
 	}
@@ -81,7 +81,7 @@ func TestTouch(t *testing.T) {
 	id := tr.NewID()
 	tr.Add(id, 3000, 0)
 	for now := int64(0); now < 20_000; now += 500 {
-		if got := tr.Expire(nil, now); len(got) > 0 {
+		if got := tr.Expire(nil, now, nobody); len(got) > 0 {
 			t.Fatalf("expired at %d although it was touched", now)
 		}
 		if !tr.Touch(id, 3000, now) {
@@ -90,11 +90,64 @@ func TestTouch(t *testing.T) {
 	}
 	// A shorter timeout does not shorten the life it has.
 	tr.Touch(id, 1000, 19_500)
-	if got := tr.Expire(nil, 22_000); len(got) > 0 {
-		t.Error("expired before its time")
+	for now := int64(20_000); now < 23_000; now += 1000 {
+		if got := tr.Expire(nil, now, nobody); len(got) > 0 {
+			t.Errorf("expired at %d, before its time", now)
+		}
 	}
-	if got := tr.Expire(nil, 23_000); len(got) != 1 {
+	if got := tr.Expire(nil, 23_000, nobody); len(got) != 1 {
 		t.Error("did not expire")
+	}
+}
+
+// nobody is spared.
+func nobody(int64) bool { return false }
+
+// TestSpare: a session that is spared lives from tick to tick, and dies when it is spared no more.
+func TestSpare(t *testing.T) {
+	tr := session.NewTracker(1000, 1, 0)
+	for id := range int64(3) {
+		tr.Add(id+1, 2000, 0)
+	}
+	second := func(id int64) bool { return id == 2 }
+	want := map[int64][]int64{3000: {1, 3}}
+	for now := int64(1000); now < 9000; now += 1000 {
+		if got := tr.Expire(nil, now, second); !slices.Equal(got, want[now]) {
+			t.Errorf("at %d expired %v, not %v", now, got, want[now])
+		}
+	}
+	if !tr.Touch(2, 2000, 8500) {
+		t.Error("the session that was spared is not alive")
+	}
+	tr.Grant(2, 12_500)
+	for now := int64(9000); now < 13_000; now += 1000 {
+		if got := tr.Expire(nil, now, nobody); len(got) != 0 {
+			t.Errorf("at %d expired %v, which was granted more", now, got)
+		}
+	}
+	if got := tr.Expire(nil, 13_000, nobody); !slices.Equal(got, []int64{2}) {
+		t.Errorf("expired %v in the end", got)
+	}
+}
+
+// TestLate: an owner that has stood still gives everybody time to be heard, once.
+func TestLate(t *testing.T) {
+	tr := session.NewTracker(1000, 1, 0)
+	tr.Add(1, 2000, 0)
+	tr.Add(2, 2000, 0)
+	if got := tr.Expire(nil, 7300, nobody); len(got) != 0 {
+		t.Fatalf("expired %v although nobody can have been heard", got)
+	}
+	if next := tr.NextExpiry(); next <= 8000 || next > 10_000 {
+		t.Fatalf("comes back at %d", next)
+	}
+	tr.Touch(2, 2000, 7400)
+	if got := tr.Expire(nil, 11_700, nobody); !slices.Equal(got, []int64{1, 2}) {
+		t.Errorf("late again, expired %v", got)
+	}
+	tr.Add(3, 2000, 12_000)
+	if got := tr.Expire(nil, 99_000, nobody); len(got) != 0 {
+		t.Errorf("expired %v after it has stood still another time", got)
 	}
 }
 
@@ -103,7 +156,8 @@ func TestSleep(t *testing.T) {
 	tr := session.NewTracker(10, 1, 0)
 	tr.Add(1, 100, 0)
 	tr.Add(2, 1<<50, 0)
-	if got := tr.Expire(nil, 1<<49); !slices.Equal(got, []int64{1}) {
+	tr.Expire(nil, 1<<49, nobody)
+	if got := tr.Expire(nil, tr.NextExpiry(), nobody); !slices.Equal(got, []int64{1}) {
 		t.Errorf("expired %v", got)
 	}
 	if next := tr.NextExpiry(); next <= 1<<49 {
@@ -118,7 +172,7 @@ func TestClosing(t *testing.T) {
 	if tr.Live(1) || tr.Touch(1, 1000, 0) {
 		t.Error("a closing session goes on")
 	}
-	if got := tr.Expire(nil, 10_000); len(got) != 0 {
+	if got := tr.Expire(nil, 10_000, nobody); len(got) != 0 {
 		t.Error("a closing session expired")
 	}
 	if n := len(tr.Buckets()); n != 0 {

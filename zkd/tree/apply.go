@@ -33,12 +33,18 @@ type Result struct {
 	Changes []Change
 }
 
+// keepChanges is the number of changes up to which their memory is used again.
+const keepChanges = 4096
+
 // Apply performs a transaction. Data and ACLs are copied, so that those of txn may point into a
 // buffer that the caller reuses; the string of a path is kept.
 //
 // A transaction whose effect the tree already shows (replay over a fuzzy snapshot) does no harm:
 // the error in the result then says what was met, and has no meaning to the caller of a replay.
 func (t *Tree) Apply(txn *proto.Txn) Result {
+	if cap(t.changes) > keepChanges {
+		t.changes = nil // of a session that ended with many ephemerals
+	}
 	t.changes = t.changes[:0]
 	h := &txn.Header
 	var res Result

@@ -9,11 +9,12 @@ import (
 // at most a chunk, iteration runs over plain slices, and a child costs little more than a pointer.
 //
 // Invariants: no chunk is empty, none is longer than maxChunk, names ascend within and across
-// chunks, n is the sum of the lengths.
+// chunks, n is the number of children and names the sum of the lengths of their names.
 type children struct {
 	chunks [][]*Node
 	n      int32
 	prefix int32 // length of the parent's path and a slash: where the names begin
+	names  int64
 }
 
 const maxChunk = 512
@@ -50,17 +51,19 @@ func (c *children) lastOf(chunk int) string {
 
 func (c *children) insert(kid *Node) {
 	i, j, found := c.seek(kid.path[c.prefix:])
-	switch {
-	case found:
+	if found {
 		c.chunks[i][j] = kid
 		return
+	}
+	c.n++
+	c.names += int64(len(kid.path)) - int64(c.prefix)
+	switch {
 	case i < len(c.chunks):
 	case i > 0 && len(c.chunks[i-1]) < maxChunk:
 		i--
 		j = len(c.chunks[i])
 	default: // behind a full last chunk, which stays full
 		c.chunks = append(c.chunks, []*Node{kid})
-		c.n++
 		return
 	}
 	if len(c.chunks[i]) == maxChunk {
@@ -73,7 +76,6 @@ func (c *children) insert(kid *Node) {
 		}
 	}
 	c.chunks[i] = slices.Insert(c.chunks[i], j, kid)
-	c.n++
 }
 
 func (c *children) remove(name string) {
@@ -83,6 +85,7 @@ func (c *children) remove(name string) {
 	}
 	c.chunks[i] = slices.Delete(c.chunks[i], j, j+1)
 	c.n--
+	c.names -= int64(len(name))
 	if len(c.chunks[i]) == 0 {
 		c.chunks = slices.Delete(c.chunks, i, i+1)
 	}

@@ -58,6 +58,14 @@ func (n *Node) NumChildren() int {
 	return int(n.kids.n)
 }
 
+// NameBytes is the size of the names of the children in a reply, each with its length.
+func (n *Node) NameBytes() int {
+	if n.kids == nil {
+		return 0
+	}
+	return 4*int(n.kids.n) + int(n.kids.names)
+}
+
 // Children returns the names of the children, sorted.
 func (n *Node) Children() []string { return n.AppendChildren(nil) }
 

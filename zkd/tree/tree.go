@@ -194,6 +194,14 @@ func (t *Tree) Ephemerals(session int64) []string {
 	return sortedPaths(t.ephemerals[session])
 }
 
+// EphemeralBytes is the size of the paths of a session's ephemerals in a reply.
+func (t *Tree) EphemeralBytes(session int64) (size int) {
+	for n := range t.ephemerals[session] {
+		size += 4 + len(n.path)
+	}
+	return size
+}
+
 // EphemeralOwners returns the sessions that own ephemerals, sorted.
 func (t *Tree) EphemeralOwners() []int64 {
 	ids := make([]int64, 0, len(t.ephemerals))
@@ -202,6 +210,16 @@ func (t *Tree) EphemeralOwners() []int64 {
 	}
 	slices.Sort(ids)
 	return ids
+}
+
+// EachExpendable calls fn for every container and TTL node, in no order.
+func (t *Tree) EachExpendable(fn func(*Node)) {
+	for n := range t.containers {
+		fn(n)
+	}
+	for n := range t.ttls {
+		fn(n)
+	}
 }
 
 // Containers returns the paths of all container nodes, sorted.

@@ -127,82 +127,97 @@ func (m *Manager[W]) Each(fn func(path string, w W)) {
 	}
 	slices.Sort(paths)
 	for _, p := range paths {
-		for _, e := range m.data.lists[p] {
-			fn(p, e.w)
+		for _, e := range m.data.lists[p].entries {
+			if e.modes != 0 {
+				fn(p, e.w)
+			}
 		}
 	}
 }
 
+// entry is a watcher of a path. One without modes has left; it is a hole in its list.
 type entry[W comparable] struct {
 	w     W
 	modes mode
 }
 
-// table maps paths to watchers and back. Invariants: no list is empty; size is the sum of the
-// lengths of the lists; paths[w] has p exactly if lists[p] has an entry of w with a mode.
+// list holds the watchers of a path in the order in which they registered. A watcher that leaves
+// makes a hole, and the list closes up when there are more holes than watchers: to move the
+// watchers behind each one that leaves would take quadratic time when all of them leave.
+type list[W comparable] struct {
+	entries   []entry[W]
+	live      int32
+	recursive int32 // entries with the recursive mode
+}
+
+// table maps paths to watchers and back. Invariants: every list has a live entry; size is the sum
+// of the live entries, recursive that of the lists; paths[w] has p exactly if lists[p] has a live
+// entry of w, and says where.
 type table[W comparable] struct {
-	lists     map[string][]entry[W]
-	paths     map[W]map[string]struct{}
+	lists     map[string]list[W]
+	paths     map[W]map[string]int32
 	size      int
-	recursive int // entries with the recursive mode
+	recursive int32
 }
 
 func newTable[W comparable]() table[W] {
-	return table[W]{lists: map[string][]entry[W]{}, paths: map[W]map[string]struct{}{}}
+	return table[W]{lists: map[string]list[W]{}, paths: map[W]map[string]int32{}}
 }
 
 func (t *table[W]) add(path string, w W, md mode) {
 	of := t.paths[w]
-	if _, ok := of[path]; ok {
-		list := t.lists[path]
-		for i := range list {
-			if list[i].w == w {
-				t.recursive += added(list[i].modes, md)
-				list[i].modes |= md
-				return
-			}
+	i, known := of[path]
+	l := t.lists[path]
+	if !known {
+		if of == nil {
+			of = map[string]int32{}
+			t.paths[w] = of
 		}
+		i = int32(len(l.entries))
+		of[path] = i
+		l.entries = append(l.entries, entry[W]{w: w})
+		l.live++
+		t.size++
 	}
-	if of == nil {
-		of = map[string]struct{}{}
-		t.paths[w] = of
+	e := &l.entries[i]
+	if md&^e.modes&recursive != 0 {
+		l.recursive++
+		t.recursive++
 	}
-	of[path] = struct{}{}
-	t.lists[path] = append(t.lists[path], entry[W]{w, md})
-	t.recursive += added(0, md)
-	t.size++
-}
-
-func added(old, md mode) int {
-	if md&^old&recursive != 0 {
-		return 1
-	}
-	return 0
+	e.modes |= md
+	t.lists[path] = l
 }
 
 // fire appends the watchers of path, and the recursive ones of its ancestors, and takes away the
 // one-shot registrations of path.
 func (t *table[W]) fire(dst []W, path string) []W {
 	from := len(dst)
-	if list := t.lists[path]; list != nil {
-		kept := list[:0]
-		for _, e := range list {
-			dst = append(dst, e.w)
-			if e.modes &^= oneShot; e.modes != 0 {
-				kept = append(kept, e)
+	if l, ok := t.lists[path]; ok {
+		for i := range l.entries {
+			e := &l.entries[i]
+			if e.modes == 0 {
 				continue
 			}
-			t.unlink(path, e.w)
+			dst = append(dst, e.w)
+			if e.modes &^= oneShot; e.modes == 0 {
+				t.forget(path, e.w)
+				*e = entry[W]{}
+				l.live--
+			}
 		}
-		t.store(path, list, kept)
+		t.store(path, l)
 	}
 	if t.recursive == 0 {
 		return dst
 	}
 	for p := path; p != "/"; {
 		p = parent(p)
+		l := t.lists[p]
+		if l.recursive == 0 {
+			continue
+		}
 		mid := len(dst)
-		for _, e := range t.lists[p] {
+		for _, e := range l.entries {
 			if e.modes&recursive != 0 {
 				dst = append(dst, e.w)
 			}
@@ -248,46 +263,58 @@ func dedupe[W comparable](dst []W, from, mid int) []W {
 }
 
 func (t *table[W]) modes(path string, w W) mode {
-	if _, ok := t.paths[w][path]; !ok {
+	i, ok := t.paths[w][path]
+	if !ok {
 		return 0
 	}
-	for _, e := range t.lists[path] {
-		if e.w == w {
-			return e.modes
-		}
-	}
-	return 0
+	return t.lists[path].entries[i].modes
 }
 
 // drop removes the modes md of w on path and says whether there were any.
 func (t *table[W]) drop(path string, w W, md mode) bool {
-	have := t.modes(path, w)
-	if have&md == 0 {
+	i, ok := t.paths[w][path]
+	if !ok {
 		return false
 	}
-	list := t.lists[path]
-	i := slices.IndexFunc(list, func(e entry[W]) bool { return e.w == w })
-	t.recursive -= added(0, have&md)
-	if list[i].modes &^= md; list[i].modes == 0 {
-		t.unlink(path, w)
-		t.store(path, list, slices.Delete(list, i, i+1))
+	l := t.lists[path]
+	e := &l.entries[i]
+	if e.modes&md == 0 {
+		return false
 	}
+	t.clear(&l, e, md)
+	if e.modes == 0 {
+		t.forget(path, w)
+		*e = entry[W]{}
+		l.live--
+	}
+	t.store(path, l)
 	return true
 }
 
 func (t *table[W]) removeWatcher(w W) {
-	for path := range t.paths[w] {
-		list := t.lists[path]
-		i := slices.IndexFunc(list, func(e entry[W]) bool { return e.w == w })
-		t.recursive -= added(0, list[i].modes)
+	for path, i := range t.paths[w] {
+		l := t.lists[path]
+		e := &l.entries[i]
+		t.clear(&l, e, e.modes)
+		*e = entry[W]{}
+		l.live--
 		t.size--
-		t.store(path, list, slices.Delete(list, i, i+1))
+		t.store(path, l)
 	}
 	delete(t.paths, w)
 }
 
-// unlink takes path out of the watcher's set.
-func (t *table[W]) unlink(path string, w W) {
+// clear takes modes away from an entry of l.
+func (t *table[W]) clear(l *list[W], e *entry[W], md mode) {
+	if e.modes&md&recursive != 0 {
+		l.recursive--
+		t.recursive--
+	}
+	e.modes &^= md
+}
+
+// forget takes path out of the watcher's set.
+func (t *table[W]) forget(path string, w W) {
 	t.size--
 	of := t.paths[w]
 	delete(of, path)
@@ -296,12 +323,39 @@ func (t *table[W]) unlink(path string, w W) {
 	}
 }
 
-// store puts a shortened list back, with the dropped tail cleared for the garbage collector.
-func (t *table[W]) store(path string, old, kept []entry[W]) {
-	clear(old[len(kept):])
-	if len(kept) == 0 {
+// store puts a changed list back: not at all when it is empty, closed up when most of it is holes.
+func (t *table[W]) store(path string, l list[W]) {
+	if l.live == 0 {
 		delete(t.lists, path)
 		return
 	}
-	t.lists[path] = kept
+	if int(l.live) < len(l.entries)/2 {
+		l.entries = t.closeUp(path, l.entries)
+	}
+	t.lists[path] = l
 }
+
+// closeUp moves entries into the holes in front of them. Memory that the list grew out of stays
+// with it unless it is much.
+func (t *table[W]) closeUp(path string, old []entry[W]) []entry[W] {
+	kept := old[:0]
+	if len(old) > manyEntries {
+		kept = make([]entry[W], 0, len(old)/2)
+	}
+	for i, e := range old {
+		if e.modes == 0 {
+			continue
+		}
+		if i != len(kept) {
+			t.paths[e.w][path] = int32(len(kept))
+		}
+		kept = append(kept, e)
+	}
+	if len(old) <= manyEntries {
+		clear(old[len(kept):])
+	}
+	return kept
+}
+
+// manyEntries is the length from which on a list that closes up gets memory of its size.
+const manyEntries = 64
