@@ -88,6 +88,7 @@ func TestServeTellsMissingScheme(t *testing.T) {
 	file, _, _, _ := newConfig(t, "authProvider.1=x.X509AuthenticationProvider\n")
 	p := start(t, "zkd", "serve", "--config", file)
 	p.Until("READY=1")
+	p.Stop() // what it has written is all here then
 	want := "WARN " + file + ":4: authProvider.1=x.X509AuthenticationProvider is not built in"
 	if got := strings.Count(p.Output(), want); got != 1 {
 		t.Errorf("told %d times\n%s", got, p.Output())
