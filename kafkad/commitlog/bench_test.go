@@ -2,8 +2,6 @@ package commitlog
 
 import (
 	"fmt"
-	"io"
-	"net"
 	"testing"
 	"time"
 
@@ -92,48 +90,6 @@ func BenchmarkRead(b *testing.B) {
 				at += 7919
 			}
 		})
-	}
-}
-
-// BenchmarkSendfile sends 1 MB spans through a socket.
-func BenchmarkSendfile(b *testing.B) {
-	_, l := openReal(b, DefaultConfig())
-	set := benchBatch(b, 1024, 1000)
-	for range 64 {
-		set.Assign(l.End(), 0, record.NoTimestamp)
-		if err := l.Append(set.Batch, 0); err != nil {
-			b.Fatal(err)
-		}
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer ln.Close()
-	go func() {
-		c, err := ln.Accept()
-		if err == nil {
-			_, _ = io.Copy(io.Discard, c)
-		}
-	}()
-	conn, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer conn.Close()
-	b.SetBytes(int64(len(set.Batch)))
-	b.ReportAllocs()
-	at := int64(0)
-	for b.Loop() {
-		span, err := l.Read(at%l.End(), 1<<20, l.End(), true)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if _, err := span.WriteTo(conn); err != nil {
-			b.Fatal(err)
-		}
-		span.Release()
-		at += 1024
 	}
 }
 

@@ -3,17 +3,13 @@ package commitlog
 import (
 	"errors"
 	"fmt"
-	"io"
 	"sort"
-	"syscall"
 	"time"
 
 	"zkafka/kafkad/disk"
 	"zkafka/kafkad/index"
 	"zkafka/kafkad/record"
 	"zkafka/kafkad/segment"
-
-	"golang.org/x/sys/unix"
 )
 
 // Span is a region of one segment file that holds batches: the answer to a read. It keeps the file
@@ -257,53 +253,6 @@ func (s Span) AppendTo(dst []byte) ([]byte, error) {
 		return dst[:have], storage("read "+s.s.Path(), err)
 	}
 	return dst, nil
-}
-
-// WriteTo writes the bytes to w, with sendfile if w is a socket (syscall.Conn) and the file a real
-// one.
-func (s Span) WriteTo(w io.Writer) (int64, error) {
-	if s.n == 0 {
-		return 0, nil
-	}
-	f, err := s.s.File()
-	if err != nil {
-		return 0, storage("read "+s.s.Path(), err)
-	}
-	if c, ok := w.(syscall.Conn); ok && f.Fd() != disk.InvalidFd {
-		return sendfile(c, int(f.Fd()), s.at, s.n)
-	}
-	return io.Copy(w, io.NewSectionReader(f, s.at, int64(s.n)))
-}
-
-func sendfile(c syscall.Conn, fd int, at int64, n int) (written int64, err error) {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	var sendErr error
-	err = raw.Write(func(socket uintptr) bool {
-		for n > 0 {
-			sent, err := unix.Sendfile(int(socket), fd, &at, n)
-			if sent > 0 {
-				n -= sent
-				written += int64(sent)
-				continue
-			}
-			switch err {
-			case unix.EAGAIN:
-				return false
-			case unix.EINTR:
-				continue
-			case nil:
-				sendErr = io.ErrUnexpectedEOF // the log was cut meanwhile
-			default:
-				sendErr = err
-			}
-			return true
-		}
-		return true
-	})
-	return written, errors.Join(err, sendErr)
 }
 
 // Release lets the file go; it must be called once for every Span that Read returned.

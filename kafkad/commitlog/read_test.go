@@ -3,9 +3,6 @@ package commitlog
 import (
 	"bytes"
 	"errors"
-	"io"
-	"math"
-	"net"
 	"os"
 	"testing"
 	"time"
@@ -142,49 +139,6 @@ func TestReadersOutliveDeletion(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-	}
-}
-
-func TestSendfile(t *testing.T) {
-	d := mustOpen(t, nil, t.TempDir())
-	l := mustLog(t, d, TP{"t", 0}, DefaultConfig())
-	var want []byte
-	for range 200 {
-		want = append(want, put(t, l, 0, record.None, make([]int64, 1000)...)...)
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	got := make(chan []byte, 1)
-	go func() {
-		c, err := ln.Accept()
-		if err != nil {
-			got <- nil
-			return
-		}
-		b, _ := io.ReadAll(c)
-		got <- b
-	}()
-	conn, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	span, err := l.Read(0, math.MaxInt, l.End(), true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, err := span.WriteTo(conn)
-	span.Release()
-	if err != nil || n != int64(len(want)) {
-		t.Fatal(n, err)
-	}
-	if err := conn.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if b := <-got; !bytes.Equal(b, want) {
-		t.Fatalf("%d bytes of %d arrived", len(b), len(want))
 	}
 }
 
