@@ -71,7 +71,10 @@ func OpenDir(o Options) (*Dir, error) {
 	}
 	lock, err := d.fs.Lock(d.fs.PathJoin(d.path, lockFile))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s: %w", ErrLocked, d.path, err)
+		if errors.Is(err, disk.ErrHeld) {
+			return nil, fmt.Errorf("%w: %s: %w", ErrLocked, d.path, err)
+		}
+		return nil, fmt.Errorf("%w: lock log directory: %w", ErrStorage, err)
 	}
 	d.lock = lock
 	if err := d.load(); err != nil {
@@ -218,6 +221,9 @@ func (d *Dir) Meta() Meta {
 	defer d.mu.Unlock()
 	return d.meta
 }
+
+// MetaPath is the path of meta.properties, for messages.
+func (d *Dir) MetaPath() string { return d.file(metaFile) }
 
 // SetMeta writes meta.properties if it changed.
 func (d *Dir) SetMeta(m Meta) error {

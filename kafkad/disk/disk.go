@@ -7,6 +7,8 @@
 package disk
 
 import (
+	"errors"
+
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -46,6 +48,9 @@ const (
 	ReadWrite      // must exist
 	Create         // read-write, created if missing, not truncated
 )
+
+// ErrHeld is what Lock returns for a lock that somebody has; any other error is the disk's.
+var ErrHeld = errors.New("lock is held by another process")
 
 // FS is a file system.
 type FS interface {

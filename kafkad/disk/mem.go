@@ -505,7 +505,7 @@ func (m *Mem) Lock(name string) (io.Closer, error) {
 	defer m.mu.Unlock()
 	name = path.Clean(name)
 	if m.locks[name] {
-		return nil, pathError("lock", name, syscall.EAGAIN)
+		return nil, pathError("lock", name, ErrHeld)
 	}
 	m.locks[name] = true
 	return memLock{m, name}, nil

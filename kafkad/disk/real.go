@@ -3,6 +3,7 @@ package disk
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -24,6 +25,23 @@ type fileInfo struct{ os.FileInfo }
 
 // DeviceID implements vfs.FileInfo; nobody asks it of segment files.
 func (fileInfo) DeviceID() vfs.DeviceID { return vfs.DeviceID{} }
+
+// Lock implements FS. Pebble opens the file and then asks for the lock; only the first step names
+// the path in its error.
+func (r realFS) Lock(name string) (io.Closer, error) {
+	c, err := r.FS.Lock(name)
+	var path *os.PathError
+	var errno unix.Errno
+	switch {
+	case err == nil:
+		return c, nil
+	case errors.As(err, &path):
+		return nil, err
+	case errors.As(err, &errno) && errno != unix.EAGAIN && errno != unix.EACCES:
+		return nil, &os.PathError{Op: "lock", Path: name, Err: errno} // ENOLCK, EINVAL
+	}
+	return nil, fmt.Errorf("%w: %s: %w", ErrHeld, name, err)
+}
 
 func (f *realFile) Fd() uintptr { return f.fd }
 

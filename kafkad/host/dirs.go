@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -41,7 +42,6 @@ func OpenDirs(paths []string, fs disk.FS, log *zap.Logger) (*DirSet, error) {
 			return nil, fmt.Errorf("lock log dir %s: %w", path, err)
 		}
 		if err != nil {
-			log.Error("log dir is offline", zap.String("dir", path), zap.Error(err))
 			set.failed[path] = err
 			continue
 		}
@@ -58,20 +58,50 @@ func OpenDirs(paths []string, fs disk.FS, log *zap.Logger) (*DirSet, error) {
 		set.Abandon()
 		return nil, err
 	}
+	for path, err := range set.failed {
+		log.Error("log dir is offline", zap.String("dir", path), zap.Error(err))
+	}
 	return set, nil
 }
 
 // agree checks that all dirs belong to the same broker of the same cluster.
 func (s *DirSet) agree() error {
-	for _, d := range s.dirs {
-		m := d.Meta()
-		if id := s.BrokerID(); m.BrokerID >= 0 && m.BrokerID != id {
-			return fmt.Errorf("log dir %s belongs to broker %d, another one to broker %d",
-				d.Path(), m.BrokerID, id)
+	for _, key := range []string{brokerKey, clusterKey} {
+		marked := s.marked(key)
+		for _, d := range s.dirs {
+			if value := mark(d, key); value != "" && value != mark(marked, key) {
+				return fmt.Errorf("%s says %s=%s, but %s says %s=%s: take the log dir that is "+
+					"not this broker's out of log.dirs", marked.MetaPath(), key,
+					mark(marked, key), d.MetaPath(), key, value)
+			}
 		}
-		if id := s.ClusterID(); m.ClusterID != "" && m.ClusterID != id {
-			return fmt.Errorf("log dir %s belongs to cluster %s, another one to cluster %s",
-				d.Path(), m.ClusterID, id)
+	}
+	return nil
+}
+
+// The keys of meta.properties that tell whose a log dir is.
+const (
+	brokerKey  = "broker.id"
+	clusterKey = "cluster.id"
+)
+
+// mark is what a dir's meta.properties says, "" if nothing.
+func mark(d *commitlog.Dir, key string) string {
+	m := d.Meta()
+	if key == clusterKey {
+		return m.ClusterID
+	}
+	if m.BrokerID < 0 {
+		return ""
+	}
+	return strconv.Itoa(int(m.BrokerID))
+}
+
+// marked returns the first dir whose meta.properties has the key, nil if there is none.
+func (s *DirSet) marked(key string) *commitlog.Dir {
+	for _, d := range s.dirs {
+		if mark(d, key) != "" {
+			return d
 		}
 	}
 	return nil
@@ -100,11 +130,14 @@ func (s *DirSet) ClusterID() string {
 // setMeta checks that the dirs belong to this broker and marks new ones.
 func (s *DirSet) setMeta(broker int32, clusterID string) error {
 	if id := s.BrokerID(); id >= 0 && id != broker {
-		return fmt.Errorf("the log dirs belong to broker %d, but broker.id is %d", id, broker)
+		return fmt.Errorf("%s says broker.id=%d, but the configuration says broker.id=%d: set "+
+			"broker.id to %d again, or point log.dirs to the log dirs of broker %d or to empty ones",
+			s.marked(brokerKey).MetaPath(), id, broker, id, broker)
 	}
 	if id := s.ClusterID(); id != "" && id != clusterID {
-		return fmt.Errorf("the log dirs belong to cluster %s, but ZooKeeper holds cluster %s: "+
-			"is zookeeper.connect right?", id, clusterID)
+		return fmt.Errorf("%s says cluster.id=%s, but the cluster at zookeeper.connect is %s: "+
+			"point zookeeper.connect to the cluster that the log dir belongs to, or log.dirs to "+
+			"empty directories", s.marked(clusterKey).MetaPath(), id, clusterID)
 	}
 	for _, d := range s.dirs {
 		m := d.Meta()

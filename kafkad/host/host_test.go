@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -403,8 +405,9 @@ func TestDirsThatDoNotFit(t *testing.T) {
 		t.Errorf("locked dir: %v", err)
 	}
 	for _, o := range []Options{{NodeID: 2, ClusterID: "c"}, {NodeID: 1, ClusterID: "d"}} {
-		if _, err := Open(t.Context(), set, o); err == nil {
-			t.Errorf("%+v was accepted", o)
+		_, err := Open(t.Context(), set, o)
+		if err == nil || !strings.Contains(err.Error(), "/a/meta.properties says ") {
+			t.Errorf("%+v: %v", o, err)
 		}
 		if set, err = OpenDirs([]string{"/a", "/b"}, fs, nil); err != nil {
 			t.Fatal(err)
@@ -420,8 +423,33 @@ func TestDirsThatDoNotFit(t *testing.T) {
 		t.Fatal(err)
 	}
 	other.Abandon()
-	if _, err := OpenDirs([]string{"/a", "/other"}, fs, nil); err == nil {
-		t.Error("dirs of two brokers were accepted")
+	_, err = OpenDirs([]string{"/a", "/other"}, fs, nil)
+	if want := "/a/meta.properties says broker.id=1, but /other/meta.properties says broker.id=7"; err ==
+		nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("dirs of two brokers: %v", err)
+	}
+}
+
+// A lock file that does not open is its dir's fault; a lock that is held is another broker's.
+func TestLockFileThatDoesNotOpen(t *testing.T) {
+	good, bad := t.TempDir(), t.TempDir()
+	if err := os.Mkdir(filepath.Join(bad, ".lock"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	set, err := OpenDirs([]string{bad, good}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(set.dirs) != 1 || !errors.Is(set.failed[bad], syscall.EISDIR) {
+		t.Errorf("%+v", set)
+	}
+	if _, err := OpenDirs([]string{bad, good}, nil, nil); !errors.Is(err, commitlog.ErrLocked) {
+		t.Errorf("a lock that is held: %v", err)
+	}
+	set.Abandon()
+	if _, err := OpenDirs([]string{bad}, nil, nil); !errors.Is(err, syscall.EISDIR) ||
+		errors.Is(err, commitlog.ErrLocked) {
+		t.Errorf("no dir is left: %v", err)
 	}
 }
 
