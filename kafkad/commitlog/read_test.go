@@ -201,3 +201,37 @@ func TestConcurrentReadersAndFlushers(t *testing.T) {
 		t.Fatal(l.Flushed(), l.End(), err)
 	}
 }
+
+// Of records without times the first stands for all; with no record there is none.
+func TestMaxTimestampWithoutTimes(t *testing.T) {
+	d := mustOpen(t, disk.NewMem(), "/data")
+	l := mustLog(t, d, TP{"t", 0}, DefaultConfig())
+	if _, ok, err := l.MaxTimestamp(); ok || err != nil {
+		t.Errorf("empty: %v, %v", ok, err)
+	}
+	put(t, l, 3, record.None, -1, -1)
+	if at, ok, err := l.MaxTimestamp(); at != (TimedOffset{0, -1, 3}) || !ok || err != nil {
+		t.Errorf("%+v %v %v", at, ok, err)
+	}
+}
+
+// A limit behind the last entry of the index is used up to its last whole batch.
+func TestReadBetweenIndexEntries(t *testing.T) {
+	d := mustOpen(t, disk.NewMem(), "/data")
+	c := DefaultConfig()
+	c.IndexIntervalBytes = 1000
+	l := mustLog(t, d, TP{"t", 0}, c)
+	var all []byte
+	size := 0
+	for i := range int64(200) {
+		b := put(t, l, 0, record.None, i)
+		all, size = append(all, b...), len(b)
+	}
+	for limit := 2 * size; limit < 60*size; limit += 7 {
+		got := readAll(t, l, 40, limit, l.End(), false)
+		if want := all[40*size:][:limit/size*size]; len(got) < len(want) ||
+			!bytes.Equal(got[:len(want)], want) {
+			t.Errorf("limit %d: %d bytes, %d would be whole", limit, len(got), len(want))
+		}
+	}
+}
