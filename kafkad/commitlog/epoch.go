@@ -47,7 +47,7 @@ func (l *Log) LatestEpoch() int32 {
 // where the next one starts; -1, -1 if unknown.
 func (l *Log) EndOffsetFor(epoch int32) (int32, int64) {
 	entries := l.Epochs()
-	if epoch < 0 || len(entries) == 0 {
+	if epoch == -1 || len(entries) == 0 {
 		return -1, -1
 	}
 	if epoch == entries[len(entries)-1].Epoch {

@@ -64,10 +64,10 @@ func (v *view) limit(i int) int64 {
 }
 
 // Read finds the batches from the one that holds the offset (so it may begin before it) up to
-// maxBytes and below upTo (high watermark, last stable offset or End). With minOne the first batch
-// comes whole even if it is larger than maxBytes. The region ends at a batch if the index knows one
-// below maxBytes; otherwise the last batch may be cut, as Kafka does. An offset between upTo and
-// End yields an empty span, outside Start..End ErrOutOfRange.
+// maxBytes and below upTo (high watermark, last stable offset or End). A first batch that is larger
+// than maxBytes comes whole with minOne, and not at all without. The region ends at a batch if the
+// index knows one below maxBytes; otherwise the last batch may be cut, as Kafka does. An offset
+// between upTo and End yields an empty span, outside Start..End ErrOutOfRange.
 func (l *Log) Read(offset int64, maxBytes int, upTo int64, minOne bool) (Span, error) {
 	for {
 		if l.closed.Load() {
@@ -122,7 +122,7 @@ func (l *Log) readError(s *seg, err error) error {
 }
 
 // region finds where to read in segment i: n is 0 if it has nothing at or above the offset, -1 if
-// what it has is not below upTo.
+// what it has is not below upTo, or does not fit.
 func (l *Log) region(v *view, i int, offset int64, maxBytes int, upTo int64,
 	minOne bool) (Span, error) {
 	s, limit := v.segs[i], v.limit(i)
@@ -149,19 +149,36 @@ func (l *Log) region(v *view, i int, offset int64, maxBytes int, upTo int64,
 	switch {
 	case room <= int64(maxBytes):
 		return Span{s, at, int(room), below}, nil
-	case int64(maxBytes) <= first && minOne:
-		return Span{s, at, int(first), m.LastOffset + 1}, nil
+	case int64(maxBytes) < first && !minOne:
+		return Span{n: -1}, nil
 	case int64(maxBytes) <= first:
-		return Span{s, at, maxBytes, m.LastOffset + 1}, nil
+		return Span{s, at, int(first), m.LastOffset + 1}, nil
 	}
 	if e := s.tail.Edge(at + int64(maxBytes)); e.Position > edge.Position {
 		edge = e
 	}
-	if edge.Position >= at+first {
-		// The entry names the last offset of the batch that no longer belongs to the region.
-		return Span{s, at, int(edge.Position - at), min(below, max(edge.Offset, m.LastOffset+1))}, nil
+	if edge.Position < at+first {
+		return Span{s, at, maxBytes, unknownEnd}, nil
 	}
-	return Span{s, at, maxBytes, unknownEnd}, nil
+	// The entry names the last offset of the batch that no longer belongs to the region.
+	span := Span{s, at, int(edge.Position - at), min(below, max(edge.Offset, m.LastOffset+1))}
+	return span, span.extend(edge.Position, at+int64(maxBytes), limit, below)
+}
+
+// extend adds the batches between an edge that the index knows and the end of the room: a small
+// limit would be used by half otherwise.
+func (s *Span) extend(edge, room, limit, below int64) error {
+	if room-edge < record.HeaderSize {
+		return nil
+	}
+	return s.s.Scan(edge, limit, func(at int64, m *record.Meta) bool {
+		end := at + int64(m.Size)
+		if end > room {
+			return false
+		}
+		s.n, s.below = int(end-s.at), min(below, m.LastOffset+1)
+		return true
+	})
 }
 
 // locate finds the first batch of the segment whose last offset is at or above the given one. edge

@@ -27,7 +27,7 @@ func TestReadLimits(t *testing.T) {
 		maxBytes int
 		upTo     int64
 		minOne   bool
-		from, to int // in batches; to -1: bytes as given
+		from, to int // in batches
 	}{
 		{0, 1 << 20, 100, true, 0, 50},
 		{1, 1 << 20, 100, true, 0, 50}, // whole batches that start before the offset
@@ -37,13 +37,13 @@ func TestReadLimits(t *testing.T) {
 		{10, 1 << 20, 11, true, 0, 0}, // the batch reaches above
 		{30, 1 << 20, 20, true, 0, 0},
 		{10, 1, 100, true, 5, 6},
-		{10, 1, 100, false, 5, -1},
+		{10, size - 1, 100, false, 0, 0}, // does not fit
+		{10, size, 100, false, 5, 6},
 		{10, 0, 100, false, 0, 0},
 		{10, 10*size + 5, 100, true, 5, 15}, // cut at a batch
 		{10, size + size/2, 100, true, 5, 6},
 	} {
-		want := all[c.from*size : max(c.to, 0)*size*boolInt(c.to >= 0)+
-			(c.from*size+c.maxBytes)*boolInt(c.to < 0)]
+		want := all[c.from*size : c.to*size]
 		if got := readAll(t, l, c.offset, c.maxBytes, c.upTo, c.minOne); !bytes.Equal(got, want) {
 			t.Errorf("%+v: %d bytes instead of %d", c, len(got), len(want))
 		}
@@ -53,13 +53,6 @@ func TestReadLimits(t *testing.T) {
 			t.Errorf("%d: %v", offset, err)
 		}
 	}
-}
-
-func boolInt(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 func TestTimes(t *testing.T) {
@@ -206,5 +199,39 @@ func TestConcurrentReadersAndFlushers(t *testing.T) {
 	}
 	if err := l.Flush(); err != nil || l.Flushed() != l.End() {
 		t.Fatal(l.Flushed(), l.End(), err)
+	}
+}
+
+// Of records without times the first stands for all; with no record there is none.
+func TestMaxTimestampWithoutTimes(t *testing.T) {
+	d := mustOpen(t, disk.NewMem(), "/data")
+	l := mustLog(t, d, TP{"t", 0}, DefaultConfig())
+	if _, ok, err := l.MaxTimestamp(); ok || err != nil {
+		t.Errorf("empty: %v, %v", ok, err)
+	}
+	put(t, l, 3, record.None, -1, -1)
+	if at, ok, err := l.MaxTimestamp(); at != (TimedOffset{0, -1, 3}) || !ok || err != nil {
+		t.Errorf("%+v %v %v", at, ok, err)
+	}
+}
+
+// A limit behind the last entry of the index is used up to its last whole batch.
+func TestReadBetweenIndexEntries(t *testing.T) {
+	d := mustOpen(t, disk.NewMem(), "/data")
+	c := DefaultConfig()
+	c.IndexIntervalBytes = 1000
+	l := mustLog(t, d, TP{"t", 0}, c)
+	var all []byte
+	size := 0
+	for i := range int64(200) {
+		b := put(t, l, 0, record.None, i)
+		all, size = append(all, b...), len(b)
+	}
+	for limit := 2 * size; limit < 60*size; limit += 7 {
+		got := readAll(t, l, 40, limit, l.End(), false)
+		if want := all[40*size:][:limit/size*size]; len(got) < len(want) ||
+			!bytes.Equal(got[:len(want)], want) {
+			t.Errorf("limit %d: %d bytes, %d would be whole", limit, len(got), len(want))
+		}
 	}
 }

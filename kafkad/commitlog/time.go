@@ -133,8 +133,10 @@ func (l *Log) MaxTimestamp() (at TimedOffset, found bool, err error) {
 		}
 		highest = max(highest, ts)
 	}
-	if highest < 0 {
-		return at, false, nil
+	if start := l.Start(); highest < 0 {
+		// No record has a time: they are all equal.
+		at = TimedOffset{Offset: start, Timestamp: record.NoTimestamp, LeaderEpoch: l.EpochAt(start)}
+		return at, start < l.End(), nil
 	}
 	return l.OffsetForTime(highest)
 }

@@ -43,7 +43,11 @@ func (h *Handlers) serveProduce(ctx context.Context, c *Conn) error {
 		s.results = make([]wire.ProduceResult, len(s.req.Partitions))
 	}
 	s.results = s.results[:len(s.req.Partitions)]
-	clear(s.results)
+	for i := range s.results {
+		s.results[i] = wire.ProduceResult{
+			BaseOffset: -1, LogAppendTimeMillis: -1, LogStartOffset: -1,
+		}
+	}
 	h.submitProduce(c, s)
 	s.work.Wait(ctx, time.Duration(s.req.TimeoutMillis)*time.Millisecond)
 
@@ -51,12 +55,7 @@ func (h *Handlers) serveProduce(ctx context.Context, c *Conn) error {
 	for i := range s.results {
 		it, res := &s.work.Items[i], &s.results[i]
 		if it.Partition != nil {
-			res.Err, res.Message = it.Err, it.Message
-		}
-		res.BaseOffset, res.LogAppendTimeMillis, res.LogStartOffset = -1, -1, -1
-		if res.Err == errcode.None {
-			res.BaseOffset, res.LogStartOffset = it.Base, it.LogStart
-			res.LogAppendTimeMillis = it.AppendTime
+			outcome(it, res)
 		}
 		failed = failed || res.Err != errcode.None
 	}
@@ -71,44 +70,110 @@ func (h *Handlers) serveProduce(ctx context.Context, c *Conn) error {
 	return h.replyProduce(c, s, failed)
 }
 
+// outcome takes the result of an append over. A refusal tells where the log begins, unless the log
+// is somebody else's or out of reach.
+func outcome(it *host.Item, res *wire.ProduceResult) {
+	res.Err, res.Message = it.Err, it.Message
+	switch it.Err {
+	case errcode.None:
+		res.BaseOffset, res.LogStartOffset = it.Base, it.LogStart
+		res.LogAppendTimeMillis = it.AppendTime
+	case errcode.NotLeaderOrFollower, errcode.KafkaStorageError:
+	default:
+		res.LogStartOffset = it.LogStart
+	}
+}
+
 // submitProduce checks and appends one partition's data after the other, each while the processor's
 // caches still hold it, and notes the results of what may not be appended.
 func (h *Handlers) submitProduce(c *Conn, s *produceState) {
-	acksValid := s.req.Acks >= -1 && s.req.Acks <= 1
+	if err := h.legible(c.Header.Version, &s.req); err != nil {
+		for i := range s.results {
+			refuse(&s.results[i], err)
+		}
+		return
+	}
 	now := time.Now().UnixMilli()
 	for _, t := range s.req.Topics {
 		internal := c.ClientID != adminClient && cluster.IsInternal(string(t.Name))
 		for i := t.From; i < t.To; i++ {
 			part, res := &s.req.Partitions[i], &s.results[i]
-			if !acksValid {
-				res.Err = errcode.InvalidRequiredAcks
-				continue
-			}
-			if internal {
-				res.Err = errcode.InvalidTopicException
-				continue
-			}
 			p := h.Host.Lookup(t.Name, part.Index)
-			if p == nil || p.CheckLeader(-1) != errcode.None {
+			led := p != nil && p.CheckLeader(-1) == errcode.None
+			if !led {
 				res.Err = h.mayLead(p, string(t.Name), part.Index, -1)
-				continue
+				if res.Err == errcode.UnknownTopicOrPartition {
+					continue
+				}
 			}
-			rules := p.Settings().Rules
-			rules.ProduceVersion, rules.NowMs = c.Header.Version, now
-			set, err := record.Check(part.Records, &rules)
-			if err != nil {
+			if err := record.CheckRequest(part.Records, c.Header.Version); err != nil {
 				refuse(res, err)
 				continue
 			}
-			if len(set.Batch) == 0 {
-				if c.Header.Version >= 3 {
-					res.Err = errcode.InvalidRecord
-					res.Message = "a partition's data must be exactly one batch, there is none"
-				}
+			switch {
+			case s.req.Acks < -1 || s.req.Acks > 1:
+				res.Err = errcode.InvalidRequiredAcks
+			case internal:
+				res.Err = errcode.InvalidTopicException
+			case led:
+				s.submit(i, p, t.Name, now)
+			}
+		}
+	}
+}
+
+// legible looks at the headers for what is the fault of the whole request, as upstream, which looks
+// for transactions before anything else: an entry without sense at the beginning of a partition's
+// data; and, if the partition exists, any such entry before version 3, and what CheckRequest says
+// of later ones.
+func (h *Handlers) legible(version int16, q *wire.ProduceRequest) error {
+	for i := range q.Partitions {
+		if err := record.Readable(q.Partitions[i].Records, false); err != nil {
+			return err
+		}
+	}
+	for _, t := range q.Topics {
+		for i := t.From; i < t.To; i++ {
+			part := &q.Partitions[i]
+			if version >= 7 && !record.Short(part.Records) {
+				continue // nothing of the kind is possible
+			}
+			err := record.CheckRequest(part.Records, version)
+			if version < 3 {
+				err = record.Readable(part.Records, true)
+			} else if record.KindOf(err) != record.UnreadableRequest {
 				continue
 			}
-			s.work.Submit(i, p, set.Batch)
+			if err != nil && h.exists(t.Name, part.Index) {
+				return err
+			}
 		}
+	}
+	return nil
+}
+
+func (h *Handlers) exists(topic []byte, index int32) bool {
+	code := h.mayLead(h.Host.Lookup(topic, index), string(topic), index, -1)
+	return code != errcode.UnknownTopicOrPartition
+}
+
+// submit appends the data of one partition that this broker leads.
+func (s *produceState) submit(i int, p *host.Partition, topic []byte, now int64) {
+	part, res := &s.req.Partitions[i], &s.results[i]
+	rules := p.Settings().Rules
+	rules.NowMs, rules.Topic, rules.Partition = now, topic, part.Index
+	set, err := record.Check(part.Records, &rules)
+	switch {
+	case err != nil:
+		refuse(res, err)
+		if res.Err != errcode.CorruptMessage && res.Err != errcode.MessageTooLarge &&
+			res.Err != errcode.RecordListTooLarge {
+			res.LogStartOffset = p.Log().Start()
+		}
+	case len(set.Batch) > 0:
+		s.work.Submit(i, p, set.Batch)
+	default:
+		res.LogStartOffset = p.Log().Start()
 	}
 }
 

@@ -3,6 +3,7 @@ package handler
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"zkafka/kafkad/cluster"
@@ -17,7 +18,8 @@ import (
 // files to the socket. An answer that is too small for min_bytes waits, woken by the partitions'
 // high watermarks, until max_wait_ms is over.
 //
-// The first batch of a response is whole even if it exceeds all limits (version 3 and later).
+// The first batch of a response is whole even if it exceeds all limits (version 3 and later). No
+// other first batch of a partition is cut: what does not fit is left out.
 // Versions 0 to 3 get the old message formats. From version 7 there are fetch sessions, from 13
 // topics are named by id.
 
@@ -48,6 +50,9 @@ func (h *Handlers) serveFetch(ctx context.Context, c *Conn) error {
 		defer h.sessions.end(fc.session)
 	}
 	defer release(fc.parts) // before the session may be somebody else's
+	if s.req.Isolation != 0 && s.req.Isolation != 1 && h.anyExists(c.Header.Version, fc.parts) {
+		return h.refuseFetch(c, s, errcode.UnknownServerError)
+	}
 	h.collect(ctx, c, s, fc.parts)
 	return h.replyFetch(c, s, fc, errcode.None)
 }
@@ -116,8 +121,11 @@ func (h *Handlers) readAll(c *Conn, s *fetchState, parts []*fetchPart) (bytes in
 		if p.res.Err != errcode.None || p.res.DivergingEpoch >= 0 {
 			urgent = true
 		}
+		if p.place() != normal {
+			continue // no part of what is read, not of its limits either
+		}
 		bytes += p.res.RecordsLen
-		left -= p.res.RecordsLen
+		left = max(left-p.res.RecordsLen, 0)
 	}
 	return bytes, urgent
 }
@@ -130,7 +138,7 @@ func (h *Handlers) resolve(version int16, p *fetchPart) {
 	}
 	p.topic = p.key.name
 	if version >= 13 && p.key.id == [16]byte{} {
-		p.part, p.res.Err = nil, errcode.UnknownTopicID
+		p.part, p.res = nil, unknown(p, errcode.UnknownTopicID)
 		return
 	}
 	if p.key.id != [16]byte{} {
@@ -138,7 +146,7 @@ func (h *Handlers) resolve(version int16, p *fetchPart) {
 		if p.topic == "" {
 			t := h.Store.Image().TopicByID(cluster.TopicID(p.key.id))
 			if t == nil {
-				p.res.Err = errcode.UnknownTopicID
+				p.res = unknown(p, errcode.UnknownTopicID)
 				return
 			}
 			p.topic = t.Name
@@ -146,12 +154,40 @@ func (h *Handlers) resolve(version int16, p *fetchPart) {
 	} else {
 		p.part = h.Host.LookupName(p.key.name, p.key.index)
 	}
-	p.res.Err = h.mayLead(p.part, p.topic, p.key.index, p.req.CurrentLeaderEpoch)
+	p.res.Err = h.mayLead(p.part, p.topic, p.key.index, max(p.req.CurrentLeaderEpoch, -1))
+	if p.res.Err == errcode.UnknownTopicOrPartition {
+		p.res = unknown(p, p.res.Err)
+	}
+}
+
+// unknown is the result of a partition that does not exist: upstream finds that out apart from the
+// others, and its list of aborted transactions is empty, not null.
+func unknown(p *fetchPart, code errcode.Code) wire.FetchResult {
+	res := failed(p, code)
+	res.Aborted = []wire.AbortedTransaction{}
+	return res
+}
+
+// Where a partition comes in a response: those that do not exist behind the others.
+const (
+	normal = iota
+	unknownTopicID
+	unknownPartition
+)
+
+func (p *fetchPart) place() int {
+	switch p.res.Err {
+	case errcode.UnknownTopicID:
+		return unknownTopicID
+	case errcode.UnknownTopicOrPartition:
+		return unknownPartition
+	}
+	return normal
 }
 
 // readPart reads one partition that this broker leads.
 func (h *Handlers) readPart(c *Conn, s *fetchState, p *fetchPart, left int, minOne bool) {
-	version, settings := c.Header.Version, p.part.Settings()
+	version := c.Header.Version
 	o := p.part.Offsets()
 	if s.req.ReplicaID >= 0 {
 		p.res.Err = p.part.FollowerFetch(s.req.ReplicaID, p.req.Offset)
@@ -170,29 +206,30 @@ func (h *Handlers) readPart(c *Conn, s *fetchState, p *fetchPart, left int, minO
 		upTo = o.LastStable
 		p.res.Aborted = []wire.AbortedTransaction{}
 	}
+	limit := min(left, int(p.req.MaxBytes))
 	switch {
+	case p.req.LastFetchedEpoch >= 0 && h.diverges(p, &o):
+		return
 	case p.req.Offset < o.LogStart || p.req.Offset > o.LogEnd:
 		p.res = failed(p, errcode.OffsetOutOfRange)
 		return
-	case version < 10 && settings.Rules.Compression == record.Zstd:
-		p.res = failed(p, errcode.UnsupportedCompressionType)
+	case p.req.Offset >= upTo:
 		return
-	case p.req.LastFetchedEpoch >= 0 && h.diverges(p):
+	case limit < 0:
+		p.res = failed(p, errcode.UnknownServerError) // as upstream, which only foresees 0
 		return
-	}
-	limit := min(left, int(p.req.MaxBytes))
-	if p.req.Offset >= upTo || limit <= 0 && !minOne {
+	case limit == 0 && !minOne:
 		return
 	}
-	if err := p.read(max(limit, 0), upTo, minOne); err != nil {
+	if err := p.read(limit, upTo, minOne); err != nil {
 		p.res = failed(p, errcode.Of(err))
 		if version <= 5 && p.res.Err == errcode.KafkaStorageError {
 			p.res.Err = errcode.NotLeaderOrFollower
 		}
 		return
 	}
-	if version < 4 && p.res.RecordsLen > 0 {
-		h.downConvert(p, version, settings)
+	if p.res.RecordsLen == 0 {
+		p.res.Aborted = nil // as upstream, when the first batch does not fit
 	}
 }
 
@@ -225,28 +262,47 @@ func failed(p *fetchPart, code errcode.Code) wire.FetchResult {
 }
 
 // diverges compares the epoch that the client read last with the log's history.
-func (h *Handlers) diverges(p *fetchPart) bool {
+func (h *Handlers) diverges(p *fetchPart, o *host.Offsets) bool {
 	epoch, end := p.part.Log().EndOffsetFor(p.req.LastFetchedEpoch)
 	switch {
-	case epoch < 0:
+	case epoch < 0 || p.req.Offset < o.LogStart:
 		p.res = failed(p, errcode.OffsetOutOfRange)
 		return true
 	case epoch < p.req.LastFetchedEpoch || end < p.req.Offset:
-		p.res.DivergingEpoch, p.res.DivergingEnd = epoch, end
+		p.res.DivergingEpoch, p.res.DivergingEnd, p.res.Aborted = epoch, end, nil
 		return true
 	}
 	return false
 }
 
+// suit makes the result one that a client of the version understands. Upstream does so with
+// whatever it found, errors included.
+func (h *Handlers) suit(p *fetchPart, version int16) {
+	if version >= 10 || p.part == nil || p.place() != normal {
+		return
+	}
+	settings := p.part.Settings()
+	switch {
+	case settings.Rules.Compression == record.Zstd:
+		p.drop(errcode.UnsupportedCompressionType)
+	case version < 4 && !settings.Topic.DownConversion:
+		p.drop(errcode.UnsupportedVersion)
+	case version < 4 && p.res.RecordsLen > 0:
+		p.downConvert(version)
+	}
+}
+
+// drop replaces what was found by an error.
+func (p *fetchPart) drop(code errcode.Code) {
+	p.span.Release()
+	p.span, p.inline, p.res = noSpan, nil, unknown(p, code)
+}
+
 // downConvert replaces the span by the same records in the format of an old client.
-func (h *Handlers) downConvert(p *fetchPart, version int16, settings *host.Settings) {
+func (p *fetchPart) downConvert(version int16) {
 	magic := int8(0)
 	if version >= 2 {
 		magic = 1
-	}
-	if !settings.Topic.DownConversion {
-		p.res = failed(p, errcode.UnsupportedVersion)
-		return
 	}
 	b, err := p.span.AppendTo(nil)
 	if err == nil {
@@ -257,14 +313,33 @@ func (h *Handlers) downConvert(p *fetchPart, version int16, settings *host.Setti
 		if !ok {
 			code = errcode.UnknownServerError
 		}
-		p.res = failed(p, code)
+		p.drop(code)
 		return
 	}
 	p.span.Release()
 	p.span, p.inline, p.res.RecordsLen = noSpan, b, len(b)
 }
 
-// replyFetch writes the response.
+func (h *Handlers) anyExists(version int16, parts []*fetchPart) bool {
+	return slices.ContainsFunc(parts, func(p *fetchPart) bool {
+		h.resolve(version, p)
+		return p.place() == normal
+	})
+}
+
+// refuseFetch answers a request that makes no sense as a whole.
+func (h *Handlers) refuseFetch(c *Conn, s *fetchState, code errcode.Code) error {
+	fc := fetchContext{}
+	if c.Header.Version < 13 {
+		fc.parts = s.partsOf(c.Header.Version, &s.req)
+		for _, p := range fc.parts {
+			p.res = unknown(p, code)
+		}
+	}
+	return h.sendFetch(c, s, fc.parts, s.req.SessionID, code, nil)
+}
+
+// replyFetch writes the response. Partitions that do not exist come behind the others.
 func (h *Handlers) replyFetch(c *Conn, s *fetchState, fc fetchContext, code errcode.Code) error {
 	s.sent = s.sent[:0]
 	sessionID := int32(0)
@@ -272,29 +347,51 @@ func (h *Handlers) replyFetch(c *Conn, s *fetchState, fc fetchContext, code errc
 		sessionID = fc.session.id
 	}
 	l := leaders{listener: c.Listener}
-	for _, p := range fc.parts {
-		if news := p.news(); fc.incremental && !news {
-			continue
-		}
-		if p.res.Err == errcode.NotLeaderOrFollower && c.Header.Version >= 12 {
-			if l.image == nil {
-				l.image = h.Store.Image()
+	for place := range unknownPartition + 1 {
+		for _, p := range fc.parts {
+			if p.place() != place || !p.news() && fc.incremental {
+				continue
 			}
-			p.res.LeaderID, p.res.LeaderEpoch = l.of(p.topic, p.key.index)
+			if p.res.Err == errcode.NotLeaderOrFollower && c.Header.Version >= 12 {
+				if l.image == nil {
+					l.image = h.Store.Image()
+				}
+				p.res.LeaderID, p.res.LeaderEpoch = l.of(p.topic, p.key.index)
+			}
+			s.sent = append(s.sent, p)
 		}
-		s.sent = append(s.sent, p)
 	}
+	if fc.session != nil && !fc.incremental {
+		copy(fc.session.order, s.sent)
+	}
+	if fc.incremental {
+		defer fc.session.rotate()
+	}
+	defer clear(s.sent)
+	for _, p := range s.sent {
+		if c.Header.Version < 12 && p.res.DivergingEpoch >= 0 {
+			// A session that was asked with an epoch before, and now in a version without.
+			return h.refuseFetch(c, s, errcode.UnsupportedVersion)
+		}
+		h.suit(p, c.Header.Version)
+	}
+	return h.sendFetch(c, s, s.sent, sessionID, code, l.endpoints)
+}
+
+// sendFetch writes the response with these partitions.
+func (h *Handlers) sendFetch(c *Conn, s *fetchState, parts []*fetchPart, sessionID int32,
+	code errcode.Code, endpoints []wire.Endpoint) error {
 	e := wire.FetchEncoder{
 		B: wire.AppendResponseHeader(c.reply[:0], c.Header), Version: c.Header.Version,
 	}
-	e.Head(0, code, sessionID, topicRuns(s.sent))
+	e.Head(0, code, sessionID, topicRuns(parts))
 	s.spans = s.spans[:0]
 	total := 0
-	for i := 0; i < len(s.sent); {
-		n := run(s.sent[i:])
-		first := s.sent[i]
+	for i := 0; i < len(parts); {
+		n := run(parts[i:])
+		first := parts[i]
 		e.TopicHead([]byte(first.key.name), first.key.id, n)
-		for _, p := range s.sent[i : i+n] {
+		for _, p := range parts[i : i+n] {
 			n, err := encodePart(&e, s, p)
 			if err != nil {
 				// The head says already how much there is: nothing but closing is left.
@@ -305,15 +402,11 @@ func (h *Handlers) replyFetch(c *Conn, s *fetchState, fc fetchContext, code errc
 		e.TopicTail()
 		i += n
 	}
-	e.Tail(l.endpoints)
+	e.Tail(endpoints)
 	wire.FinishFrame(e.B, total)
 	c.reply = e.B
 	err := c.Out.WriteSpans(e.B, s.spans)
 	clear(s.spans)
-	clear(s.sent)
-	if fc.incremental {
-		fc.session.rotate()
-	}
 	return err
 }
 

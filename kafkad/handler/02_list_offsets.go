@@ -2,6 +2,7 @@ package handler
 
 import (
 	"context"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -44,6 +45,10 @@ func (h *Handlers) listOffsets(
 ) kmsg.ListOffsetsResponseTopicPartition {
 	r := kmsg.NewListOffsetsResponseTopicPartition()
 	r.Partition = q.Partition
+	if !timestampKnown(q.Timestamp, req.Version) {
+		r.ErrorCode = int16(errcode.UnsupportedVersion)
+		return r
+	}
 	p := h.Host.LookupName(topic, q.Partition)
 	if code := h.mayLead(p, topic, q.Partition, q.CurrentLeaderEpoch); code != errcode.None {
 		r.ErrorCode = int16(code)
@@ -62,27 +67,38 @@ func (h *Handlers) listOffsets(
 		return r
 	}
 	behind := req.ReplicaID < 0 && o.HighWatermark < p.EpochStart()
-	switch {
-	case q.Timestamp == latestTime:
+	switch q.Timestamp {
+	case latestTime:
 		if behind {
 			r.ErrorCode = notAvailable(req.Version)
 			return r
 		}
 		r.Offset, r.LeaderEpoch = end, o.LeaderEpoch
-	case q.Timestamp == earliestTime, q.Timestamp == earliestLocal && req.Version >= 8:
+	case earliestTime, earliestLocal:
 		r.Offset, r.LeaderEpoch = o.LogStart, p.Log().EpochAt(o.LogStart)
-	case q.Timestamp == latestTiered && req.Version >= 9:
+	case latestTiered:
 		r.Offset = -1
-	case q.Timestamp == maxTimestamp && req.Version >= 7:
+	case maxTimestamp:
 		at, found, err := p.Log().MaxTimestamp()
 		timed(&r, req.Version, at, found, err, p, end, behind)
-	case q.Timestamp >= 0:
+	default:
 		at, found, err := p.Log().OffsetForTime(q.Timestamp)
 		timed(&r, req.Version, at, found, err, p, end, behind)
-	default:
-		r.ErrorCode = int16(errcode.UnsupportedForMessageFormat)
 	}
 	return r
+}
+
+// timestampKnown tells whether the version has a meaning for the timestamp.
+func timestampKnown(timestamp int64, version int16) bool {
+	switch timestamp {
+	case maxTimestamp:
+		return version >= 7
+	case earliestLocal:
+		return version >= 8
+	case latestTiered:
+		return version >= 9
+	}
+	return timestamp >= earliestTime
 }
 
 // timed fills in the answer to a search by time: a hit that the client may not see yet is none.
@@ -111,7 +127,8 @@ func notAvailable(version int16) int16 {
 }
 
 // oldOffsets answers version 0: up to limit offsets, newest first, of segments that were last
-// changed at or before the time. The log end counts as a boundary after the newest segment.
+// changed at or before the time, and of all before those. The log end counts as a boundary after
+// the newest segment, of now.
 func oldOffsets(l *commitlog.Log, timestamp int64, limit int, end int64) []int64 {
 	segments := l.Segments()
 	if len(segments) == 0 || limit <= 0 {
@@ -121,13 +138,15 @@ func oldOffsets(l *commitlog.Log, timestamp int64, limit int, end int64) []int64
 		return []int64{l.Start()}
 	}
 	out := []int64{}
+	found := timestamp == latestTime
 	last := segments[len(segments)-1]
-	if timestamp == latestTime && last.Size > 0 {
+	if last.Size > 0 && (found || time.Now().UnixMilli() <= timestamp) {
+		found = true
 		out = append(out, end)
 	}
 	for i := len(segments) - 1; i >= 0 && len(out) < limit; i-- {
 		s := segments[i]
-		if timestamp == latestTime || s.Modified.UnixMilli() <= timestamp {
+		if found = found || s.Modified.UnixMilli() <= timestamp; found {
 			out = append(out, max(s.Base, l.Start()))
 		}
 	}

@@ -17,6 +17,7 @@ import (
 //   - A leader that does not listen where the client came in is LEADER_NOT_AVAILABLE up to
 //     version 5, LISTENER_NOT_FOUND from 6.
 //   - Versions 10 and 11 have a topic id in the request that must not be used; 12 may use it.
+//   - A request with an id asks by id alone: names beside it get no answer.
 //   - Asking by name may create the topic, unless the request (from 4) or the broker forbids it.
 //   - Authorized operations: of the cluster in versions 8 to 10, of topics from 8.
 func (h *Handlers) handleMetadata(
@@ -104,17 +105,10 @@ type metadataReply struct {
 func (m *metadataReply) asked(ctx context.Context) {
 	var missing []string
 	seen := map[string]bool{}
+	if m.byID() {
+		return
+	}
 	for _, t := range m.req.Topics {
-		if t.TopicID != [16]byte{} {
-			if known := m.im.TopicByID(t.TopicID); known != nil {
-				m.known(known)
-			} else {
-				rt := kmsg.NewMetadataResponseTopic()
-				rt.TopicID, rt.ErrorCode = t.TopicID, int16(errcode.UnknownTopicID)
-				m.resp.Topics = append(m.resp.Topics, rt)
-			}
-			continue
-		}
 		name := *t.Topic
 		if seen[name] {
 			continue
@@ -129,6 +123,25 @@ func (m *metadataReply) asked(ctx context.Context) {
 	if len(missing) > 0 {
 		m.missing(ctx, missing)
 	}
+}
+
+// byID answers for the topics that are asked for by id, each once; false if there are none.
+func (m *metadataReply) byID() bool {
+	seen := map[[16]byte]bool{{}: true}
+	for _, t := range m.req.Topics {
+		if seen[t.TopicID] {
+			continue
+		}
+		seen[t.TopicID] = true
+		if known := m.im.TopicByID(t.TopicID); known != nil {
+			m.known(known)
+			continue
+		}
+		rt := kmsg.NewMetadataResponseTopic()
+		rt.TopicID, rt.ErrorCode = t.TopicID, int16(errcode.UnknownTopicID)
+		m.resp.Topics = append(m.resp.Topics, rt)
+	}
+	return len(seen) > 1
 }
 
 // missing answers for topics that do not exist, creating them if that is allowed.

@@ -2,6 +2,7 @@ package handler
 
 import (
 	"context"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -26,6 +27,15 @@ func (h *Handlers) handleDeleteTopics(
 			t.Topic = &name
 			entries = append(entries, t)
 		}
+	}
+	if slices.ContainsFunc(entries, namedTwice) {
+		for _, t := range entries {
+			rt := kmsg.NewDeleteTopicsResponseTopic()
+			rt.Topic, rt.TopicID = t.Topic, t.TopicID
+			rt.ErrorCode = int16(errcode.InvalidRequest)
+			resp.Topics = append(resp.Topics, rt)
+		}
+		return resp
 	}
 	var names []string
 	position := map[string][]int{}
@@ -60,6 +70,11 @@ func (h *Handlers) handleDeleteTopics(
 	return resp
 }
 
+// namedTwice tells whether an entry has a name and an id, which is the fault of the whole request.
+func namedTwice(t kmsg.DeleteTopicsRequestTopic) bool {
+	return t.Topic != nil && t.TopicID != [16]byte{}
+}
+
 // deletable checks one entry of the request.
 func (h *Handlers) deletable(
 	im *cluster.Image, version int16, t *kmsg.DeleteTopicsRequestTopic,
@@ -72,8 +87,6 @@ func (h *Handlers) deletable(
 		return errcode.InvalidRequest
 	case !h.Meta.Config.DeleteTopics:
 		return errcode.TopicDeletionDisabled
-	case t.Topic != nil && byID:
-		return errcode.InvalidRequest
 	case t.Topic == nil && !byID:
 		// A Kafka broker takes the missing name for one the client may not see.
 		return errcode.TopicAuthorizationFailed

@@ -41,9 +41,13 @@ func (h *Handlers) handleInitProducerID(
 	ctx context.Context, _ *Conn, req *kmsg.InitProducerIDRequest,
 ) kmsg.Response {
 	resp := kmsg.NewPtrInitProducerIDResponse()
-	resp.ProducerID = -1
+	resp.ProducerID, resp.ProducerEpoch = -1, -1
 	if req.TransactionalID != nil {
 		resp.ErrorCode = int16(errcode.UnsupportedVersion)
+		return resp
+	}
+	if (req.ProducerID == -1) != (req.ProducerEpoch == -1) {
+		resp.ErrorCode = int16(errcode.InvalidRequest)
 		return resp
 	}
 	id, err := h.producers.take(ctx, h.Store)

@@ -7,10 +7,12 @@ import (
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.uber.org/zap"
 
 	"zkafka/kafkad/cluster"
 	"zkafka/kafkad/config"
 	"zkafka/kafkad/errcode"
+	"zkafka/kafkad/metastore"
 )
 
 // Resource types of the configuration requests.
@@ -35,9 +37,13 @@ const malformed = "This most likely occurs because of a request being malformed 
 // DescribeConfigs (32), versions 0 to 4: synonyms from 1, types and documentation from 3. No names,
 // or an empty list, means all. Version 0's "is default" stays false, as in a 3.9 broker.
 func (h *Handlers) handleDescribeConfigs(
-	_ context.Context, _ *Conn, req *kmsg.DescribeConfigsRequest,
+	ctx context.Context, _ *Conn, req *kmsg.DescribeConfigsRequest,
 ) kmsg.Response {
 	resp := kmsg.NewPtrDescribeConfigsResponse()
+	// A type that upstream does not know is the fault of the whole request.
+	foreign := slices.ContainsFunc(req.Resources, func(q kmsg.DescribeConfigsRequestResource) bool {
+		return !knownResource(q.ResourceType)
+	})
 	for i := range req.Resources {
 		q := &req.Resources[i]
 		rr := kmsg.NewDescribeConfigsResponseResource()
@@ -45,19 +51,18 @@ func (h *Handlers) handleDescribeConfigs(
 		var entries []describedConfig
 		var code errcode.Code
 		message := ""
-		switch q.ResourceType {
-		case topicResource:
-			entries, code, message = h.describeTopic(q.ResourceName)
-		case brokerResource:
+		switch kind := q.ResourceType; {
+		case foreign:
+			code, message = errcode.InvalidRequest, malformed
+		case kind == topicResource:
+			entries, code, message = h.describeTopic(ctx, q.ResourceName)
+		case kind == brokerResource:
 			entries, code, message = h.describeBroker(q.ResourceName)
-		case loggerResource:
+		case kind == loggerResource:
 			entries, code, message = h.describeLoggers(q.ResourceName)
-		case clientMetricsResource:
+		case kind == clientMetricsResource:
 			code = errcode.InvalidRequest
 			message = "Config type client-metrics is only supported on KRaft clusters"
-		default:
-			code, message = errcode.InvalidRequest, malformed
-			rr.ResourceType = kmsg.ConfigResourceTypeUnknown
 		}
 		rr.ErrorCode, rr.ErrorMessage = int16(code), &message
 		for _, e := range entries {
@@ -123,7 +128,9 @@ func (d *describedConfig) render(
 	return rc
 }
 
-func (h *Handlers) describeTopic(name string) ([]describedConfig, errcode.Code, string) {
+func (h *Handlers) describeTopic(ctx context.Context, name string) (
+	[]describedConfig, errcode.Code, string,
+) {
 	if text := cluster.TopicNameError(name); text != "" {
 		return nil, errcode.InvalidTopicException, text
 	}
@@ -131,10 +138,26 @@ func (h *Handlers) describeTopic(name string) ([]describedConfig, errcode.Code, 
 		return nil, errcode.UnknownTopicOrPartition, ""
 	}
 	var list []describedConfig
-	for _, e := range config.DescribeTopic(h.Meta.Config, h.Meta.Topics.TopicConfig(name)) {
+	for _, e := range config.DescribeTopic(h.Meta.Config, h.storedConfig(ctx, name)) {
 		list = append(list, described(e))
 	}
 	return list, errcode.None, ""
+}
+
+// storedConfig is what ZooKeeper holds for a topic now: who has just changed a setting wants to see
+// it, although this broker may not have come to it. Without ZooKeeper it is what was read last.
+func (h *Handlers) storedConfig(ctx context.Context, topic string) (overrides map[string]string) {
+	const dryRun = true
+	err := h.Meta.Topics.AlterConfig(ctx, metastore.TopicEntity(topic), dryRun,
+		func(now map[string]string) error {
+			overrides = now
+			return nil
+		})
+	if err != nil {
+		h.log().Warn("settings may be out of date", zap.String("TOPIC", topic), zap.Error(err))
+		return h.Meta.Topics.TopicConfig(topic)
+	}
+	return overrides
 }
 
 // describeBroker describes this broker, or, without a name, the cluster-wide dynamic settings.

@@ -50,7 +50,7 @@ func (h *Handlers) handleIncrementalAlterConfigs(
 	}
 	for i, a := range alts {
 		rr := kmsg.NewIncrementalAlterConfigsResponseResource()
-		rr.ResourceType, rr.ResourceName = knownResource(a.kind), a.name
+		rr.ResourceType, rr.ResourceName = a.kind, a.name
 		code, message := h.alter(ctx, alts, i, req.ValidateOnly)
 		rr.ErrorCode, rr.ErrorMessage = int16(code), nullable(message)
 		resp.Resources = append(resp.Resources, rr)
@@ -74,7 +74,7 @@ func (h *Handlers) handleAlterConfigs(
 	}
 	for i, a := range alts {
 		rr := kmsg.NewAlterConfigsResponseResource()
-		rr.ResourceType, rr.ResourceName = knownResource(a.kind), a.name
+		rr.ResourceType, rr.ResourceName = a.kind, a.name
 		code, message := h.alter(ctx, alts, i, req.ValidateOnly)
 		rr.ErrorCode, rr.ErrorMessage = int16(code), nullable(message)
 		resp.Resources = append(resp.Resources, rr)
@@ -82,13 +82,13 @@ func (h *Handlers) handleAlterConfigs(
 	return resp
 }
 
-// knownResource is the type as upstream answers it: what it does not know becomes "unknown".
-func knownResource(kind kmsg.ConfigResourceType) kmsg.ConfigResourceType {
+// knownResource tells whether upstream knows resources of the type.
+func knownResource(kind kmsg.ConfigResourceType) bool {
 	switch kind {
 	case topicResource, brokerResource, loggerResource, clientMetricsResource:
-		return kind
+		return true
 	}
-	return kmsg.ConfigResourceTypeUnknown
+	return false
 }
 
 // refusal is why a change of a configuration cannot be, with upstream's message.
@@ -172,7 +172,14 @@ func (a *alteration) wellFormed(alts []alteration, i int) error {
 }
 
 func (h *Handlers) alterTopic(ctx context.Context, a *alteration, dry bool) error {
+	if a.name == "" {
+		return deny(errcode.InvalidRequest, "Default topic resources are not allowed.")
+	}
 	if h.Store.Image().Topic(a.name) == nil {
+		// What cannot be done to any topic is told first, as upstream.
+		if err := a.apply(map[string]string{}, config.TopicKey); err != nil {
+			return err
+		}
 		return deny(errcode.UnknownTopicOrPartition, "The topic '%s' does not exist.", a.name)
 	}
 	entity := metastore.TopicEntity(a.name)

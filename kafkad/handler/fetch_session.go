@@ -45,6 +45,7 @@ type fetchPart struct {
 
 	// What the client was told last; only for sessions.
 	knownHigh, knownStart int64
+	served                bool // records, by the response that is being made
 
 	// Of the request being served:
 	part   *host.Partition
@@ -89,7 +90,7 @@ func (h *Handlers) openFetch(version int16, q *wire.FetchRequest, s *fetchState)
 	if q.SessionEpoch == -1 || q.SessionEpoch == 0 {
 		h.sessions.drop(q.SessionID)
 		ctx := fetchContext{parts: s.partsOf(version, q)}
-		if q.SessionEpoch == 0 && version >= 7 && len(ctx.parts) > 0 {
+		if q.SessionEpoch == 0 && version >= 7 {
 			ctx.session = h.newSession(version, q, ctx.parts)
 			if ctx.session != nil {
 				ctx.parts = ctx.session.order
@@ -197,9 +198,10 @@ func (se *session) update(version int16, q *wire.FetchRequest) {
 // knows after it.
 func (p *fetchPart) news() bool {
 	res := &p.res
+	p.served = res.RecordsLen > 0
 	if res.Err != errcode.None {
 		// The next success must be told, whatever the high watermark.
-		p.knownHigh = -1
+		p.knownHigh, p.knownStart = -1, res.LogStartOffset
 		return true
 	}
 	told := res.RecordsLen > 0 || res.DivergingEpoch >= 0 || res.PreferredReplica >= 0 ||
@@ -214,7 +216,7 @@ func (se *session) rotate() {
 	var served []*fetchPart
 	kept := se.order[:0]
 	for _, p := range se.order {
-		if p.res.RecordsLen > 0 {
+		if p.served {
 			served = append(served, p)
 		} else {
 			kept = append(kept, p)

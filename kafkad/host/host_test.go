@@ -480,3 +480,33 @@ func TestDirOfflineAtStart(t *testing.T) {
 		t.Errorf("%+v", dirs)
 	}
 }
+
+// A batch that is sent again is answered with the time of the one in the log, whosever clock it was.
+func TestDuplicateTellsTheTime(t *testing.T) {
+	for kind, want := range map[string]int64{"CreateTime": 1234, "LogAppendTime": 0} {
+		h := open(t, disk.NewMem(), map[string]string{"message.timestamp.type": kind})
+		lead(t, h, state("t", 0, 0, 1))
+		b := record.NewBuilder(record.None, record.Levels{})
+		b.SetProducer(5, 0, 0, false)
+		b.Add(1234, nil, []byte("x"), nil)
+		built, err := b.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := NewProduce()
+		for round := range 2 {
+			q.Reset(1, 1)
+			q.Submit(0, h.LookupName("t", 0), append([]byte(nil), built...))
+			q.Wait(t.Context(), time.Second)
+			it := &q.Items[0]
+			if it.Err != errcode.None || it.Base != 0 || round == 1 && it.AppendTime != want {
+				t.Errorf("%s, round %d: %v, offset %d, time %d instead of %d", kind, round, it.Err,
+					it.Base, it.AppendTime, want)
+			}
+			if want == 0 {
+				want = it.AppendTime
+			}
+		}
+		h.Close()
+	}
+}

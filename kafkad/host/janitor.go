@@ -18,22 +18,24 @@ const sweepInterval = 10 * time.Second
 // janitor runs what happens by the clock. One goroutine does all: none of it is urgent.
 func (h *Host) janitor() {
 	c := h.opts.Config
+	// The first run comes after log.initial.task.delay.ms, or earlier if frequent. Only producers are
+	// kept for a whole interval: one that writes old timestamps looks expired at any time, and a
+	// batch that it sends again may be on its way.
+	initial := c.LogInitialTaskDelay
 	tasks := []struct {
-		every time.Duration
-		run   func(now time.Time)
-		next  time.Time
+		every, first time.Duration
+		run          func(now time.Time)
+		next         time.Time
 	}{
-		{every: c.LogRetentionCheckInterval, run: h.retain},
-		{every: c.HighWatermarkCheckpointInterval, run: h.checkpoint},
-		{every: c.LogFlushSchedulerInterval, run: h.flushByTime},
-		{every: c.ProducerIDExpirationCheck, run: h.expireProducers},
-		{every: sweepInterval, run: h.sweep},
+		{every: c.LogRetentionCheckInterval, first: initial, run: h.retain},
+		{every: c.HighWatermarkCheckpointInterval, first: initial, run: h.checkpoint},
+		{every: c.LogFlushSchedulerInterval, first: initial, run: h.flushByTime},
+		{every: c.ProducerIDExpirationCheck, first: never, run: h.expireProducers},
+		{every: sweepInterval, first: initial, run: h.sweep},
 	}
 	now := h.opts.Now()
 	for i := range tasks {
-		// The first run of everything comes after log.initial.task.delay.ms, or earlier if
-		// frequent.
-		tasks[i].next = now.Add(min(c.LogInitialTaskDelay, tasks[i].every))
+		tasks[i].next = now.Add(min(tasks[i].first, tasks[i].every))
 	}
 	for {
 		wait := never

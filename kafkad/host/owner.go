@@ -55,16 +55,13 @@ func (p *Partition) append(q *Produce, it *Item) {
 		p.finish(it)
 		return
 	case d.Duplicate:
-		it.Base = d.Base
-		if p.Settings().Rules.LogAppendTime {
-			it.AppendTime = d.Timestamp
-		}
+		it.Base, it.AppendTime = d.Base, d.Timestamp // of the client's clock too, as upstream
 		p.machine.Wait(&a, d)
 		p.machine.Completions(p.complete)
 		return
 	}
 	if !q.Internal && p.Settings().Rules.LogAppendTime {
-		it.AppendTime = now
+		it.AppendTime, a.Producer.Timestamp = now, now
 	}
 	it.assign(d.Base, d.Epoch)
 	p.atDisk.Store(true)

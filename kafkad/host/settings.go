@@ -13,7 +13,7 @@ import (
 // topic share one.
 type Settings struct {
 	Topic config.Topic
-	// Rules are for record.Check; ProduceVersion and NowMs are to be filled in.
+	// Rules are for record.Check; NowMs and the partition are to be filled in.
 	Rules record.Rules
 
 	log     commitlog.Config

@@ -342,7 +342,7 @@ func CheckLeader(role Role, epoch, believed int32) errcode.Code {
 		return errcode.KafkaStorageError
 	case role == Idle:
 		return errcode.NotLeaderOrFollower
-	case believed >= 0 && believed < epoch:
+	case believed != -1 && believed < epoch:
 		return errcode.FencedLeaderEpoch
 	case believed > epoch:
 		return errcode.UnknownLeaderEpoch

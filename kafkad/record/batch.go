@@ -139,10 +139,7 @@ func Verify(b []byte) (Meta, error) {
 		return m, errorf(Corrupt, "entry of %d bytes, %d given", m.Size, len(b))
 	}
 	if m.Magic < 2 {
-		if got, want := crc32.ChecksumIEEE(b[16:]), binary.BigEndian.Uint32(b[12:]); got != want {
-			return m, errorf(Corrupt, "message checksum %08x, stored %08x", got, want)
-		}
-		return m, nil
+		return m, legacyChecksum(b)
 	}
 	return m, Batch(b).CheckCRC()
 }
@@ -218,9 +215,15 @@ func (b Batch) SetLeaderEpoch(e int32) { binary.BigEndian.PutUint32(b[12:], uint
 // SetLogAppendTime marks the batch as stamped by the broker at the given time and corrects the
 // checksum.
 func (b Batch) SetLogAppendTime(ms int64) {
-	b[22] |= attrLogAppendTime
+	b.keepAttributes(attrLogAppendTime)
 	binary.BigEndian.PutUint64(b[35:], uint64(ms))
 	b.FixCRC()
+}
+
+// keepAttributes leaves those attributes that have a meaning, and sets the timestamp type.
+func (b Batch) keepAttributes(timestampType byte) {
+	const kept = attrCodec | attrTransactional | attrControl | attrDeleteHorizon
+	b[21], b[22] = 0, b[22]&kept|timestampType
 }
 
 // FixCRC stores the checksum that belongs to the bytes.

@@ -4,23 +4,26 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"strings"
+	"sync"
 )
 
 // Rules is what a topic's settings and the request demand of a client's record set. The zero value
 // of a limit means no limit.
 type Rules struct {
-	ProduceVersion int16 // of the request; 3 and later carry exactly one v2 batch
-	MaxBatchBytes  int   // max.message.bytes
-	MaxSetBytes    int   // segment.bytes
-	Compression    Codec // compression.type; Producer keeps the client's choice
-	GzipLevel      int   // compression.gzip.level, 0 means the default
-	LZ4Level       int   // compression.lz4.level
-	ZstdLevel      int   // compression.zstd.level
-	Compacted      bool  // cleanup.policy contains compact: keys are required
-	LogAppendTime  bool  // message.timestamp.type
-	BeforeMaxMs    int64 // message.timestamp.before.max.ms; 0 or MaxInt64 means no limit
-	AfterMaxMs     int64 // message.timestamp.after.max.ms
-	NowMs          int64
+	MaxBatchBytes int   // max.message.bytes
+	MaxSetBytes   int   // segment.bytes
+	Compression   Codec // compression.type; Producer keeps the client's choice
+	GzipLevel     int   // compression.gzip.level, 0 means the default
+	LZ4Level      int   // compression.lz4.level
+	ZstdLevel     int   // compression.zstd.level
+	Compacted     bool  // cleanup.policy contains compact: keys are required
+	LogAppendTime bool  // message.timestamp.type
+	BeforeMaxMs   int64 // message.timestamp.before.max.ms; 0 or MaxInt64 means no limit
+	AfterMaxMs    int64 // message.timestamp.after.max.ms
+	NowMs         int64
+	Topic         []byte // for messages
+	Partition     int32
 }
 
 // Set is a checked record set: one v2 batch, waiting for its offset.
@@ -40,50 +43,153 @@ func (s Set) Assign(base int64, leaderEpoch int32, appendTime int64) int64 {
 	return s.Batch.LastOffset()
 }
 
-// Check validates a record set of a Produce request as an Apache 3.9 leader does and turns it into
-// one v2 batch with offsets from 0. The bytes are not copied unless the set must be converted or
-// recompressed. A truncated trailing batch is cut off silently. An empty set, which only requests
-// before v3 may carry, yields an empty Batch. Errors are *Error.
+// CheckRequest applies the rules of the request's version alone, which come before everything else:
+// from version 3 a partition's data is exactly one v2 batch. It looks at headers only.
+func CheckRequest(b []byte, version int16) error {
+	if version < 3 {
+		return nil
+	}
+	size, err := frontEntry(b)
+	switch {
+	case err != nil:
+		return err
+	case size == 0:
+		return errorf(InvalidRecord, "produce version %d needs a batch per partition", version)
+	case b[16] != 2:
+		return errorf(InvalidRecord, "format %d in produce version %d", b[16], version)
+	}
+	codec := Codec(b[22] & attrCodec)
+	if version < 7 && codec > Zstd {
+		return errorf(UnreadableRequest, "unknown codec %d", codec)
+	}
+	if version < 7 && codec == Zstd {
+		return errorf(UnsupportedCompression, "zstd in produce version %d", version)
+	}
+	more, err := frontEntry(b[size:])
+	switch {
+	case err != nil:
+		return err
+	case more > 0:
+		return errorf(InvalidRecord, "more than one batch in produce version %d", version)
+	case size < producerEnd:
+		return errorf(UnreadableRequest, "batch of %d bytes", size)
+	}
+	return nil
+}
+
+// Where the fields of a v2 header end that upstream reads of every batch before it looks at sizes:
+// one that ends before them is more than it foresees.
+const (
+	attributesEnd = 23
+	producerEnd   = 51
+)
+
+// Readable tells whether the first of the set's entries, or all, can be told apart; it may end
+// within one.
+func Readable(b []byte, all bool) error {
+	least := attributesEnd
+	if all {
+		least = producerEnd
+	}
+	for {
+		size, err := frontEntry(b)
+		switch {
+		case err != nil || size == 0:
+			return err
+		case b[16] == 2 && size < least:
+			return errorf(UnreadableRequest, "batch of %d bytes", size)
+		case !all:
+			return nil
+		}
+		b = b[size:]
+	}
+}
+
+// Short tells whether the set begins with a batch whose header is not whole.
+func Short(b []byte) bool { return len(b) >= LogOverhead && EntrySize(b) < HeaderSize }
+
+// frontEntry is the size of the entry at the front, 0 if it is not whole. Its length and magic must
+// make sense as far as they are there.
+func frontEntry(b []byte) (int, error) {
+	if len(b) < LogOverhead {
+		return 0, nil
+	}
+	size := EntrySize(b)
+	if size < minSizeV0 {
+		return 0, errorf(Corrupt, "Record size %d is less than the minimum record overhead (14)",
+			size-LogOverhead)
+	}
+	if len(b) < LogOverhead+5 {
+		return 0, nil
+	}
+	if magic := int8(b[16]); magic < 0 || magic > 2 {
+		return 0, errorf(Corrupt, "Invalid magic found in record: %d", magic)
+	}
+	if size > len(b) {
+		return 0, nil
+	}
+	return size, nil
+}
+
+// Check validates a record set that passed CheckRequest as an Apache 3.9 leader does and turns it
+// into one v2 batch with offsets from 0. The bytes are not copied unless the set must be converted
+// or recompressed. A truncated trailing batch is cut off silently. An empty set, which only
+// requests before v3 may carry, yields an empty Batch. Errors are *Error.
 //
-// Compressed batches are not opened unless a rule needs to see the records: the client's header is
-// trusted as far as its checksum goes.
+// Every record is looked at, those in compressed batches too: what a consumer cannot read must not
+// get into a log, and the highest timestamp of a header is what searches by time trust.
 func Check(b []byte, r *Rules) (Set, error) {
 	c := checker{rules: r}
-	n, err := Walk(b, c.entry)
+	n, err := c.analyze(b)
+	if err != nil || c.entries == 0 {
+		return Set{}, err
+	}
+	b = b[:n:n]
+	if c.target = r.Compression; c.target == Producer {
+		c.target = c.codec
+	}
+	if c.entries > 1 && (c.magic == 2 || c.codec != None) {
+		return Set{}, errorf(InvalidRecord, "more than one batch")
+	}
+	if err := c.validate(b); err != nil {
+		return Set{}, err
+	}
+	set := Set{Batch: Batch(b)}
+	if c.magic == 2 && c.target == c.codec {
+		if c.gaps && c.codec != None {
+			return Set{}, errorf(Unreadable, "offsets of compressed records are not 0, 1, 2")
+		}
+		set.Batch.settleTime(c.highest)
+	} else if set, err = c.convert(b); err != nil {
+		return Set{}, err
+	}
+	if r.MaxSetBytes > 0 && len(set.Batch) > r.MaxSetBytes {
+		return Set{}, errorf(SetTooLarge, "set of %d bytes above segment.bytes %d", len(set.Batch),
+			r.MaxSetBytes)
+	}
+	return set, nil
+}
+
+// settleTime makes the header say what is true of the records: the client's highest timestamp, and
+// that it is the client's.
+func (b Batch) settleTime(highest int64) {
+	if !b.LogAppendTime() && b.MaxTimestamp() == highest {
+		return
+	}
+	b.keepAttributes(0)
+	binary.BigEndian.PutUint64(b[35:], uint64(highest))
+	b.FixCRC()
+}
+
+// convert rebuilds the set as one batch with the codec.
+func (c *checker) convert(b []byte) (Set, error) {
+	batch, err := rebuild(b, c.target, c.rules)
 	if err != nil {
 		return Set{}, err
 	}
-	if c.entries == 0 {
-		if r.ProduceVersion >= 3 {
-			return Set{}, errorf(InvalidRecord, "produce version %d needs a batch per partition",
-				r.ProduceVersion)
-		}
-		return Set{}, nil
-	}
-	if r.MaxSetBytes > 0 && n > r.MaxSetBytes {
-		return Set{}, errorf(SetTooLarge, "set of %d bytes above segment.bytes %d", n, r.MaxSetBytes)
-	}
-	target := r.Compression
-	if target == Producer {
-		target = c.codec
-	}
-	sees := c.entries > 1 || c.magic < 2 || c.codec == None || target != c.codec ||
-		r.Compacted || limited(r.BeforeMaxMs) || limited(r.AfterMaxMs)
-	if sees {
-		if err := c.records(b[:n]); err != nil {
-			return Set{}, err
-		}
-	}
-	if c.entries == 1 && c.magic == 2 && target == c.codec && !c.gaps {
-		return Set{Batch: Batch(b[:n:n])}, nil
-	}
-	batch, err := rebuild(b[:n], target, r)
-	if err != nil {
-		return Set{}, err
-	}
-	if r.MaxBatchBytes > 0 && len(batch) > r.MaxBatchBytes {
+	if most := c.rules.MaxBatchBytes; most > 0 && len(batch) > most {
 		return Set{}, errorf(TooLarge, "converted batch of %d bytes above max.message.bytes %d",
-			len(batch), r.MaxBatchBytes)
+			len(batch), most)
 	}
 	return Set{Batch: batch, Converted: true}, nil
 }
@@ -93,120 +199,168 @@ func limited(ms int64) bool { return ms > 0 && ms != math.MaxInt64 }
 type checker struct {
 	rules   *Rules
 	entries int
-	magic   int8  // the lowest seen
+	magic   int8  // of the first entry
 	codec   Codec // of the last entry that is compressed
 	gaps    bool  // offset deltas are not 0, 1, 2...
+	highest int64 // timestamp
+	target  Codec
+	index   int32 // of the record within its entry
+	faults  int
 	bad     *Error
-	index   int32
 }
 
-// entry checks one batch or message without looking at its records.
-func (c *checker) entry(b []byte, m *Meta) error {
-	r := c.rules
-	c.entries++
-	if r.ProduceVersion >= 3 {
-		if m.Magic != 2 {
-			return errorf(InvalidRecord, "format %d in produce version %d", m.Magic, r.ProduceVersion)
+// analyze looks at the entries without their records and returns the size of the whole ones.
+func (c *checker) analyze(b []byte) (int, error) {
+	n := 0
+	for {
+		size, err := frontEntry(b[n:])
+		if err != nil || size == 0 {
+			return n, err
 		}
-		if c.entries > 1 {
-			return errorf(InvalidRecord, "more than one batch in produce version %d",
-				r.ProduceVersion)
+		if err := c.entry(b[n : n+size]); err != nil {
+			return n, err
 		}
+		n += size
 	}
-	if m.Codec() == Zstd && (r.ProduceVersion < 7 || m.Magic < 2) {
-		return errorf(UnsupportedCompression, "zstd in produce version %d, format %d",
-			r.ProduceVersion, m.Magic)
+}
+
+// entry checks one batch or message.
+func (c *checker) entry(b []byte) error {
+	if c.entries++; c.entries == 1 {
+		c.magic = int8(b[16])
 	}
-	if m.Codec() > Zstd {
-		return errorf(Corrupt, "unknown codec %d", m.Codec())
+	codec := Codec(b[17] & attrCodec)
+	if b[16] == 2 {
+		if base := Batch(b).BaseOffset(); base != 0 {
+			return errorf(InvalidRecord, "base offset %d instead of 0", base)
+		}
+		codec = Codec(b[22] & attrCodec)
 	}
-	if m.Magic == 2 && m.BaseOffset != 0 {
-		return errorf(InvalidRecord, "base offset %d instead of 0", m.BaseOffset)
+	if most := c.rules.MaxBatchBytes; most > 0 && len(b) > most {
+		return errorf(TooLarge, "batch of %d bytes above max.message.bytes %d", len(b), most)
 	}
-	if r.MaxBatchBytes > 0 && m.Size > r.MaxBatchBytes {
-		return errorf(TooLarge, "batch of %d bytes above max.message.bytes %d", m.Size,
-			r.MaxBatchBytes)
-	}
-	if _, err := Verify(b); err != nil {
+	if err := checksum(b); err != nil {
 		return err
 	}
-	if c.entries == 1 || m.Magic < c.magic {
-		c.magic = m.Magic
+	if codec > Zstd {
+		return errorf(Unreadable, "unknown codec %d", codec)
 	}
-	if m.Codec() != None {
-		c.codec = m.Codec()
-	}
-	if m.LogAppendTime() {
-		return errorf(InvalidTimestamp, "the producer set timestamp type LogAppendTime")
-	}
-	if m.Magic == 2 {
-		return c.header(m)
+	if codec != None {
+		c.codec = codec
 	}
 	return nil
 }
 
-func (c *checker) header(m *Meta) error {
-	if m.Records <= 0 || m.LastOffset-m.BaseOffset != int64(m.Records)-1 {
-		return errorf(InvalidRecord, "%d records at offsets %d to %d", m.Records, m.BaseOffset,
-			m.LastOffset)
+// checksum compares an entry of any format with its checksum.
+func checksum(b []byte) error {
+	switch {
+	case b[16] == 2 && len(b) < HeaderSize:
+		return errorf(Corrupt, "batch of %d bytes", len(b))
+	case b[16] == 2:
+		return Batch(b).CheckCRC()
 	}
-	if m.Control() {
+	return legacyChecksum(b)
+}
+
+// validate looks at every record: structure, keys, timestamps.
+func (c *checker) validate(b []byte) error {
+	c.highest = NoTimestamp
+	for len(b) > 0 {
+		size := EntrySize(b)
+		if int8(b[16]) != c.magic {
+			return errorf(InvalidRecord, "format %d behind format %d", b[16], c.magic)
+		}
+		c.index = 0
+		var err error
+		if c.magic == 2 {
+			err = c.batch(Batch(b[:size]))
+		} else {
+			err = c.message(b[:size])
+		}
+		if err == nil {
+			err = c.verdict()
+		}
+		if err != nil {
+			return err
+		}
+		b = b[size:]
+	}
+	return nil
+}
+
+func (c *checker) header(b Batch) error {
+	if count := b.Count(); count <= 0 || int64(b.LastOffsetDelta())+1 != int64(count) {
+		return errorf(InvalidRecord, "%d records and last offset %d", count, b.LastOffsetDelta())
+	}
+	if b.Control() {
 		return errorf(InvalidRecord, "a client must not write control records")
 	}
-	if m.ProducerID >= 0 && m.BaseSequence < 0 {
-		return errorf(InvalidRecord, "sequence %d of producer %d", m.BaseSequence, m.ProducerID)
-	}
-	if m.Transactional() && m.ProducerID < 0 {
-		return errorf(InvalidRecord, "transactional batch without producer id")
+	if b.ProducerID() >= 0 && b.BaseSequence() < 0 {
+		return errorf(InvalidRecord, "sequence %d of producer %d", b.BaseSequence(), b.ProducerID())
 	}
 	return nil
 }
 
-// records looks at every record: structure, keys, timestamps.
-func (c *checker) records(b []byte) error {
-	if c.entries == 1 && c.magic == 2 && c.codec == None {
-		return c.plain(Batch(b))
-	}
-	next := int32(0)
-	err := Each(b, func(m *Meta, rec *Record) error {
-		if m.Magic == 2 && rec.Offset-m.BaseOffset != int64(next) {
-			c.gaps = true
-		}
-		next++
-		c.record(rec.Key != nil, rec.Timestamp)
-		return nil
-	})
-	if err != nil {
+// batch checks the records of a v2 batch.
+func (c *checker) batch(b Batch) error {
+	if err := c.header(b); err != nil {
 		return err
 	}
-	return c.verdict()
+	if b.Codec() == None {
+		return c.skimAll(b, b[HeaderSize:])
+	}
+	scratch := inflated.Get().(*[]byte)
+	body, err := decompress((*scratch)[:0], b.Codec(), 2, b[HeaderSize:])
+	if err != nil {
+		err = errorf(Unreadable, "%s: %v", b.Codec(), err)
+	} else {
+		err = c.skimAll(b, body)
+	}
+	if cap(body) <= maxScratch && body != nil {
+		*scratch = body
+	}
+	inflated.Put(scratch)
+	return err
 }
 
-// plain does it for the common case, an uncompressed v2 batch, without allocating. It runs for
-// every record that a broker takes in.
-func (c *checker) plain(b Batch) error {
+// inflated are buffers for the records of compressed batches, which are looked at and let go.
+var inflated = sync.Pool{New: func() any { return new([]byte) }}
+
+// maxScratch bounds what a pooled buffer keeps: the largest batch of most topics.
+const maxScratch = 4 << 20
+
+// skimAll checks the records of a v2 batch without allocating. It runs for every record that a
+// broker takes in.
+func (c *checker) skimAll(b Batch, body []byte) error {
 	count, base := b.Count(), b.BaseTimestamp()
-	rules := c.rules.Compacted || limited(c.rules.BeforeMaxMs) || limited(c.rules.AfterMaxMs)
-	at := HeaderSize
+	rules := c.rules.Compacted || limited(c.rules.BeforeMaxMs) || limited(c.rules.AfterMaxMs) ||
+		b.LogAppendTime()
+	at, highest, gaps := 0, c.highest, c.gaps
 	for i := int32(0); i < count; i++ {
-		size, n := zigzag(b, at)
-		if n == 0 || size < 0 || size > int64(len(b)-n) {
-			return errorf(InvalidRecord, "record %d of %d bytes, %d left", i, size, len(b)-at)
+		size, n := zigzag(body, at)
+		if n == 0 || size < 0 || size > int64(len(body)-n) {
+			return errorf(InvalidRecord, "record %d of %d bytes, %d left", i, size, len(body)-at)
 		}
 		at = n + int(size)
-		timeDelta, offsetDelta, key, ok := skim(b[:at], n)
+		timeDelta, offsetDelta, key, ok := skim(body[:at], n)
 		if !ok {
 			return errorf(InvalidRecord, "record %d is malformed", i)
 		}
-		c.gaps = c.gaps || offsetDelta != int64(i)
+		timestamp := base + timeDelta
 		if rules {
-			c.record(key, base+timeDelta)
+			if b.LogAppendTime() {
+				timestamp = b.MaxTimestamp()
+			}
+			c.record(key, timestamp, offsetDelta, b.LogAppendTime())
 		}
+		gaps = gaps || offsetDelta != int64(i)
+		highest = max(highest, timestamp)
 	}
-	if at != len(b) {
-		return errorf(InvalidRecord, "%d bytes after the last record", len(b)-at)
+	c.highest, c.gaps = highest, gaps
+	if at != len(body) {
+		return errorf(InvalidRecord, "%d bytes after the last record", len(body)-at)
 	}
-	return c.verdict()
+	return nil
 }
 
 // zigzag reads a varint at the index and returns the index behind it, 0 if there is none.
@@ -233,10 +387,10 @@ func longZigzag(b []byte, at int) (v int64, next int) {
 // skip passes over a length-prefixed byte string that must end within b.
 func skip(b []byte, at int) (present bool, next int) {
 	size, n := zigzag(b, at)
-	if n == 0 || size < -1 || size > int64(len(b)-n) {
+	if n == 0 || size > int64(len(b)-n) {
 		return false, 0
 	}
-	if size == -1 {
+	if size < 0 {
 		return false, n
 	}
 	return true, n + int(size)
@@ -249,7 +403,7 @@ func skim(b []byte, at int) (timeDelta, offsetDelta int64, hasKey, ok bool) {
 		return 0, 0, false, false
 	}
 	offsetDelta, at = zigzag(b, at)
-	if at == 0 {
+	if at == 0 || offsetDelta != int64(int32(offsetDelta)) {
 		return 0, 0, false, false
 	}
 	if hasKey, at = skip(b, at); at == 0 {
@@ -274,37 +428,67 @@ func skim(b []byte, at int) (timeDelta, offsetDelta int64, hasKey, ok bool) {
 	return timeDelta, offsetDelta, hasKey, at == len(b)
 }
 
-// record applies the rules to the next record and collects what it breaks.
-func (c *checker) record(hasKey bool, timestamp int64) {
+// record applies the rules to the next record and collects what it breaks. stamped says that the
+// client claims the timestamp to be the broker's.
+func (c *checker) record(hasKey bool, timestamp, offset int64, stamped bool) {
 	r := c.rules
-	if r.Compacted && !hasKey {
-		c.refuse(InvalidRecord, "Compacted topic cannot accept message without key")
-	}
-	if !r.LogAppendTime && timestamp != NoTimestamp {
-		if limited(r.BeforeMaxMs) && r.NowMs-timestamp > r.BeforeMaxMs ||
-			limited(r.AfterMaxMs) && timestamp-r.NowMs > r.AfterMaxMs {
-			c.refuse(InvalidTimestamp, fmt.Sprintf("Timestamp %d is out of range", timestamp))
+	switch {
+	case r.Compacted && !hasKey:
+		c.refuse(InvalidRecord, fmt.Sprintf(
+			"Compacted topic cannot accept message without key in topic partition %s-%d",
+			r.Topic, r.Partition))
+	case !r.LogAppendTime && timestamp != NoTimestamp:
+		before, after := limit(r.BeforeMaxMs), limit(r.AfterMaxMs)
+		if r.NowMs-timestamp > before || timestamp-r.NowMs > after {
+			c.refuse(InvalidTimestamp, fmt.Sprintf("Timestamp %d of message with offset %d is out "+
+				"of range. The timestamp should be within [%d, %d]", timestamp, offset,
+				r.NowMs-before, r.NowMs+after))
 		}
+	case stamped:
+		c.refuse(InvalidTimestamp, fmt.Sprintf("Invalid timestamp type in message %d. Producer "+
+			"should not set timestamp type to LogAppendTime.", offset))
 	}
 	c.index++
 }
 
+// limit is a bound of timestamps; no limit means the largest number.
+func limit(ms int64) int64 {
+	if limited(ms) {
+		return ms
+	}
+	return math.MaxInt64
+}
+
 func (c *checker) refuse(k Kind, message string) {
 	if c.bad == nil {
-		c.bad = &Error{Kind: k, Message: message}
+		c.bad = &Error{Kind: k}
 	}
 	if k == InvalidTimestamp {
 		c.bad.Kind = k // upstream answers 32 when any record breaks the timestamp rule
 	}
+	c.faults++
 	const most = 1000 // bounds the reply to a hostile batch
-	if n := len(c.bad.Records); n < most && (n == 0 || c.bad.Records[n-1].Index != c.index) {
+	if len(c.bad.Records) < most {
 		c.bad.Records = append(c.bad.Records, RecordError{c.index, message})
 	}
 }
 
+// verdict is what came of the records of one entry.
 func (c *checker) verdict() error {
-	if c.bad != nil {
+	if c.bad == nil {
+		return nil
+	}
+	if c.bad.Kind == InvalidTimestamp {
+		c.bad.Message = "One or more records have been rejected due to invalid timestamp"
 		return c.bad
 	}
-	return nil
+	var first []string
+	for _, r := range c.bad.Records[:min(3, len(c.bad.Records))] {
+		first = append(first, fmt.Sprintf("RecordError(batchIndex=%d, message='%s')", r.Index,
+			r.Message))
+	}
+	c.bad.Message = fmt.Sprintf("One or more records have been rejected due to %d record errors "+
+		"in total, and only showing the first three errors at most: [%s]", c.faults,
+		strings.Join(first, ", "))
+	return c.bad
 }

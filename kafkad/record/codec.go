@@ -39,7 +39,7 @@ var (
 // Decompress returns what src holds. magic selects the reading of lz4: clients of format v0 wrote a
 // wrong header checksum. None returns src itself.
 func Decompress(c Codec, magic int8, src []byte) ([]byte, error) {
-	out, err := decompress(c, magic, src)
+	out, err := decompress(nil, c, magic, src)
 	if err != nil {
 		if KindOf(err) != 0 {
 			return nil, err
@@ -49,7 +49,9 @@ func Decompress(c Codec, magic int8, src []byte) ([]byte, error) {
 	return out, nil
 }
 
-func decompress(c Codec, magic int8, src []byte) ([]byte, error) {
+// decompress appends what src holds to dst, which is empty, using its room; it returns src itself
+// if there is no codec.
+func decompress(dst []byte, c Codec, magic int8, src []byte) ([]byte, error) {
 	switch c {
 	case None:
 		return src, nil
@@ -59,9 +61,9 @@ func decompress(c Codec, magic int8, src []byte) ([]byte, error) {
 		if err := r.Reset(bytes.NewReader(src)); err != nil {
 			return nil, err
 		}
-		return readAll(r, len(src))
+		return readAll(dst, r, len(src))
 	case Snappy:
-		return unsnap(src)
+		return unsnap(dst, src)
 	case LZ4:
 		if magic == 0 {
 			src = fixLZ4Checksum(src)
@@ -69,18 +71,20 @@ func decompress(c Codec, magic int8, src []byte) ([]byte, error) {
 		r := lz4Readers.Get().(*lz4.Reader)
 		defer lz4Readers.Put(r)
 		r.Reset(bytes.NewReader(src))
-		return readAll(r, len(src))
+		return readAll(dst, r, len(src))
 	case Zstd:
 		if magic < 2 {
 			return nil, errorf(UnsupportedCompression, "zstd in a message of format %d", magic)
 		}
-		return zstdDecoder().DecodeAll(src, nil)
+		return zstdDecoder().DecodeAll(src, dst)
 	}
 	return nil, errorf(Corrupt, "unknown codec %d", c)
 }
 
-func readAll(r io.Reader, compressed int) ([]byte, error) {
-	out := make([]byte, 0, min(4*compressed+512, 4<<20))
+func readAll(out []byte, r io.Reader, compressed int) ([]byte, error) {
+	if cap(out) == 0 {
+		out = make([]byte, 0, min(4*compressed+512, 4<<20))
+	}
 	for {
 		if len(out) == cap(out) {
 			out = append(out, 0)[:len(out)]
@@ -108,17 +112,16 @@ const (
 	xerialBlock  = 32 << 10
 )
 
-func unsnap(src []byte) ([]byte, error) {
+func unsnap(out, src []byte) ([]byte, error) {
 	if !bytes.HasPrefix(src, xerialMagic) {
-		return unsnapBlock(nil, src)
+		return unsnapBlock(out, src)
 	}
 	if len(src) < xerialHeader {
 		return nil, errSnappy
 	}
-	var out []byte
 	for src = src[xerialHeader:]; len(src) > 0; {
 		if len(src) < 4 {
-			return nil, errSnappy
+			break // no length, no block: upstream takes it for the end
 		}
 		if bytes.HasPrefix(src, xerialMagic) && len(src) >= xerialHeader {
 			src = src[xerialHeader:] // streams may be concatenated

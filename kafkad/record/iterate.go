@@ -81,13 +81,13 @@ func varint32(b []byte) (v int32, n int) {
 	return int32(l), n
 }
 
-// field reads a length-prefixed byte string; -1 is nil.
+// field reads a length-prefixed byte string; a length below 0 is nil.
 func field(b []byte) (v, rest []byte, ok bool) {
 	l, n := varint32(b)
-	if n == 0 || l < -1 || int(l) > len(b)-n {
+	if n == 0 || int(l) > len(b)-n {
 		return nil, nil, false
 	}
-	if l == -1 {
+	if l < 0 {
 		return nil, b[n:], true
 	}
 	end := n + int(l)

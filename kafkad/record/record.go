@@ -60,12 +60,16 @@ const (
 	UnsupportedFormat                      // 43 UNSUPPORTED_FOR_MESSAGE_FORMAT
 	UnsupportedCompression                 // 76 UNSUPPORTED_COMPRESSION_TYPE
 	InvalidRecord                          // 87 INVALID_RECORD
+	UnreadableRequest                      // -1 for all partitions of the request
+	Unreadable                             // -1 UNKNOWN_SERVER_ERROR, as upstream: nothing it foresees
 )
 
 var kindNames = [...]string{
 	Corrupt: "corrupt message", TooLarge: "message too large", SetTooLarge: "record list too large",
 	InvalidTimestamp: "invalid timestamp", UnsupportedFormat: "unsupported for message format",
 	UnsupportedCompression: "unsupported compression type", InvalidRecord: "invalid record",
+	Unreadable:        "unreadable",
+	UnreadableRequest: "unreadable request",
 }
 
 // String names the kind.

@@ -128,7 +128,7 @@ func TestCheckPassesBatchesThrough(t *testing.T) {
 	for _, name := range goldenNames[8:] {
 		b := clientSet(t, name)
 		want := bytes.Clone(b)
-		set, err := Check(b, &Rules{ProduceVersion: 9, Compression: Producer, MaxBatchBytes: 1 << 20})
+		set, err := Check(b, &Rules{Compression: Producer, MaxBatchBytes: 1 << 20})
 		if err != nil || set.Converted || &set.Batch[0] != &b[0] || !bytes.Equal(b, want) {
 			t.Fatalf("%s: converted %v, err %v", name, set.Converted, err)
 		}
@@ -152,7 +152,7 @@ func TestCheckPassesBatchesThrough(t *testing.T) {
 
 func TestCheckCutsTruncatedTail(t *testing.T) {
 	b := clientSet(t, "v2-none")
-	r := Rules{ProduceVersion: 9, Compression: Producer}
+	r := Rules{Compression: Producer}
 	set, err := Check(append(bytes.Clone(b), b[:40]...), &r)
 	if err != nil || len(set.Batch) != len(b) {
 		t.Fatalf("%d bytes instead of %d, err %v", len(set.Batch), len(b), err)
@@ -164,7 +164,7 @@ func TestRecompression(t *testing.T) {
 		want := flatten(t, clientSet(t, name))
 		for _, target := range []Codec{None, Gzip, Snappy, LZ4, Zstd} {
 			b := clientSet(t, name)
-			set, err := Check(b, &Rules{ProduceVersion: 9, Compression: target})
+			set, err := Check(b, &Rules{Compression: target})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -187,18 +187,27 @@ func TestRecompression(t *testing.T) {
 
 func TestUpConversion(t *testing.T) {
 	for _, name := range goldenNames[:8] {
-		set, err := Check(golden(t, name), &Rules{ProduceVersion: 2, Compression: Producer})
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		codec, _ := ParseCodec(name[3:])
-		if !set.Converted || set.Batch.Magic() != 2 || set.Batch.Count() != 8 ||
-			set.Batch.Codec() != codec {
-			t.Fatalf("%s: %x", name, set.Batch[:HeaderSize])
-		}
-		want := flatten(t, golden(t, name))
-		if got := flatten(t, set.Batch); fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Fatalf("%s:\n%v\n%v", name, got, want)
+		b := golden(t, name)
+		want := flatten(t, b)
+		for len(want) > 0 { // a request has one wrapper, or any number of plain messages
+			n, codec := len(b), Codec(b[17]&attrCodec)
+			if name[3:] != "none" {
+				n = EntrySize(b)
+			}
+			set, err := Check(b[:n], &Rules{Compression: Producer})
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			count := int(set.Batch.Count())
+			if !set.Converted || set.Batch.Magic() != 2 || set.Batch.Codec() != codec ||
+				count > len(want) {
+				t.Fatalf("%s: %x", name, set.Batch[:HeaderSize])
+			}
+			set.Batch.SetBaseOffset(want[0].offset)
+			if got := flatten(t, set.Batch); fmt.Sprint(got) != fmt.Sprint(want[:count]) {
+				t.Fatalf("%s:\n%v\n%v", name, got, want[:count])
+			}
+			b, want = b[n:], want[count:]
 		}
 	}
 }
@@ -207,10 +216,15 @@ func TestDownConversion(t *testing.T) {
 	for _, name := range goldenNames {
 		for _, magic := range []int8{0, 1} {
 			b := golden(t, name)
-			got, err := DownConvert(b, magic, 0)
+			got, err := downConvertAll(b, magic)
 			if name == "v2-zstd" {
 				if KindOf(err) != UnsupportedCompression {
 					t.Fatalf("zstd: %v", err)
+				}
+				// What is before the first batch with zstd comes, that batch does not.
+				got, err = DownConvert(b, magic, 0)
+				if n := len(flatten(t, got)); err != nil || n == 0 || n >= len(flatten(t, b)) {
+					t.Fatalf("zstd: %d records, %v", n, err)
 				}
 				continue
 			}
@@ -242,6 +256,32 @@ func TestDownConversion(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// downConvertAll converts entry by entry, as the first is never cut.
+func downConvertAll(b []byte, magic int8) (all []byte, err error) {
+	_, err = Walk(b, func(entry []byte, m *Meta) error {
+		got, err := DownConvert(entry, magic, 0)
+		all = append(all, got...)
+		return err
+	})
+	return all, err
+}
+
+// The answer to an old client is no longer than what was found for it, but for the first batch.
+func TestDownConversionKeepsTheSize(t *testing.T) {
+	b := golden(t, "v2-none")
+	all, err := downConvertAll(b, 1)
+	if err != nil || len(all) <= len(b) {
+		t.Fatalf("%d bytes of %d, %v: that is no test", len(all), len(b), err)
+	}
+	got, err := DownConvert(b, 1, 0)
+	if err != nil || !bytes.Equal(got, all[:len(b)]) {
+		t.Errorf("%d bytes of %d, %v", len(got), len(b), err)
+	}
+	if got, err := DownConvert(b[:EntrySize(b)-1], 1, 0); len(got) != 0 || err != nil {
+		t.Errorf("of a batch that is cut: %x, %v", got, err)
 	}
 }
 
@@ -325,6 +365,15 @@ func builtSet(t testing.TB, change func(Batch)) []byte {
 
 func TestRefusals(t *testing.T) {
 	v2 := func(change func(Batch)) []byte { return builtSet(t, change) }
+	version := int16(9)
+	check := func(set []byte, r Rules) error {
+		if err := CheckRequest(set, version); err != nil {
+			return err
+		}
+		r.Compression = Producer
+		_, err := Check(set, &r)
+		return err
+	}
 	cases := []struct {
 		name  string
 		set   []byte
@@ -339,20 +388,17 @@ func TestRefusals(t *testing.T) {
 		{"no records", v2(func(b Batch) {
 			b[60] = 0
 			copy(b[23:], []byte{255, 255, 255, 255})
-		}), Rules{}, Corrupt, nil},
-		{"sequence", v2(func(b Batch) { b[53] = 0xff }), Rules{}, InvalidRecord, nil},
-		{"transactional", v2(func(b Batch) {
-			b[22] |= attrTransactional
-			copy(b[43:], bytes.Repeat([]byte{0xff}, 8))
 		}), Rules{}, InvalidRecord, nil},
-		{"time type", v2(func(b Batch) { b[22] |= attrLogAppendTime }), Rules{}, InvalidTimestamp, nil},
-		{"codec", v2(func(b Batch) { b[22] |= 6 }), Rules{}, Corrupt, nil},
+		{"sequence", v2(func(b Batch) { b[53] = 0xff }), Rules{}, InvalidRecord, nil},
+		{"time type", v2(func(b Batch) { b[22] |= attrLogAppendTime }),
+			Rules{LogAppendTime: true}, InvalidTimestamp, []int32{0, 1}},
+		{"codec", v2(func(b Batch) { b[22] |= 6 }), Rules{}, Unreadable, nil},
 		{"two", append(v2(nil), v2(nil)...), Rules{}, InvalidRecord, nil},
 		{"empty", nil, Rules{}, InvalidRecord, nil},
 		{"old format", golden(t, "v1-none"), Rules{}, InvalidRecord, nil},
 		{"large", v2(nil), Rules{MaxBatchBytes: 50}, TooLarge, nil},
 		{"set", v2(nil), Rules{MaxSetBytes: 50}, SetTooLarge, nil},
-		{"zstd", clientSet(t, "v2-zstd"), Rules{ProduceVersion: 6}, UnsupportedCompression, nil},
+		{"zstd", clientSet(t, "v2-zstd"), Rules{}, UnsupportedCompression, nil},
 		{"key", v2(nil), Rules{Compacted: true}, InvalidRecord, []int32{1}},
 		{"too old", v2(nil), Rules{NowMs: 5500, BeforeMaxMs: 4000}, InvalidTimestamp, []int32{0}},
 		{"too new", v2(nil), Rules{NowMs: 0, AfterMaxMs: 500}, InvalidTimestamp, []int32{0, 1}},
@@ -365,11 +411,10 @@ func TestRefusals(t *testing.T) {
 		}(), Rules{}, InvalidRecord, nil},
 	}
 	for _, c := range cases {
-		if c.rules.ProduceVersion == 0 {
-			c.rules.ProduceVersion = 9
+		if version = 9; c.name == "zstd" {
+			version = 6
 		}
-		c.rules.Compression = Producer
-		_, err := Check(c.set, &c.rules)
+		err := check(c.set, c.rules)
 		if KindOf(err) != c.kind {
 			t.Errorf("%s: %v, want %v", c.name, err, c.kind)
 			continue
@@ -384,10 +429,10 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: records %v, want %v", c.name, got, c.index)
 		}
 	}
-	if set, err := Check(nil, &Rules{ProduceVersion: 2}); err != nil || set.Batch != nil {
+	if set, err := Check(nil, &Rules{}); err != nil || set.Batch != nil {
 		t.Errorf("empty set before v3: %v", err)
 	}
-	if _, err := Check(v2(nil), &Rules{ProduceVersion: 9, LogAppendTime: true, NowMs: 5500,
+	if _, err := Check(v2(nil), &Rules{LogAppendTime: true, NowMs: 5500,
 		BeforeMaxMs: 1}); err != nil {
 		t.Errorf("log append time looks at the client's: %v", err)
 	}
@@ -457,10 +502,14 @@ func FuzzCheck(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte, version int16) {
 		for _, r := range []Rules{
-			{ProduceVersion: version, Compression: Producer},
-			{ProduceVersion: version, Compression: LZ4, Compacted: true, MaxBatchBytes: 1 << 20},
+			{Compression: Producer},
+			{Compression: LZ4, Compacted: true, MaxBatchBytes: 1 << 20},
 		} {
-			set, err := Check(bytes.Clone(b), &r)
+			err := CheckRequest(b, version)
+			var set Set
+			if err == nil {
+				set, err = Check(bytes.Clone(b), &r)
+			}
 			if err != nil {
 				if KindOf(err) == 0 {
 					t.Fatalf("error without kind: %v", err)
@@ -476,7 +525,7 @@ func FuzzCheck(f *testing.F) {
 			}
 			n := int32(0)
 			err = Each(set.Batch, func(*Meta, *Record) error { n++; return nil })
-			if set.Batch.Codec() == None && (err != nil || n != set.Batch.Count()) {
+			if err != nil || n != set.Batch.Count() {
 				t.Fatalf("accepted, but reads as %d records of %d: %v", n, set.Batch.Count(), err)
 			}
 		}
@@ -534,7 +583,7 @@ func BenchmarkCheck(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			r := Rules{ProduceVersion: 9, Compression: Producer, MaxBatchBytes: 2 << 20}
+			r := Rules{Compression: Producer, MaxBatchBytes: 2 << 20}
 			b.SetBytes(int64(len(batch)))
 			b.ReportAllocs()
 			for b.Loop() {

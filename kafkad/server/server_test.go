@@ -64,6 +64,7 @@ func TestProduceErrors(t *testing.T) {
 	r := newRig(t, withTopic("small", map[string]string{"max.message.bytes": "100"}))
 	r.lead("t", 1)
 	r.lead("small", 1)
+	r.lead("__consumer_offsets", 1)
 	r.order("elsewhere", 1, 2)
 	c := r.dial()
 	bad := batch("x")
