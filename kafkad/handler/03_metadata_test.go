@@ -22,6 +22,7 @@ type fakeTopics struct {
 	own, defaults map[string]string
 	created       []metastore.NewTopic
 	answer        errcode.Code
+	away          bool // ZooKeeper is
 }
 
 func (f *fakeTopics) Image() *cluster.Image { return f.im }
@@ -63,8 +64,12 @@ func (f *fakeTopics) CreatePartitions(
 }
 
 func (f *fakeTopics) AlterConfig(
-	_ context.Context, _ string, _ bool, change func(map[string]string) error,
+	ctx context.Context, _ string, _ bool, change func(map[string]string) error,
 ) error {
+	if f.away {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	return change(f.overrides)
 }
 

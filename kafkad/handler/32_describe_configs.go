@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
@@ -40,6 +41,8 @@ func (h *Handlers) handleDescribeConfigs(
 	ctx context.Context, _ *Conn, req *kmsg.DescribeConfigsRequest,
 ) kmsg.Response {
 	resp := kmsg.NewPtrDescribeConfigsResponse()
+	ctx, cancel := context.WithTimeout(ctx, storedConfigWait)
+	defer cancel()
 	// A type that upstream does not know is the fault of the whole request.
 	foreign := slices.ContainsFunc(req.Resources, func(q kmsg.DescribeConfigsRequestResource) bool {
 		return !knownResource(q.ResourceType)
@@ -143,6 +146,10 @@ func (h *Handlers) describeTopic(ctx context.Context, name string) (
 	}
 	return list, errcode.None, ""
 }
+
+// storedConfigWait is how long a DescribeConfigs request waits for ZooKeeper, for all its topics
+// together: clients wait for 30 s, and shall be answered while ZooKeeper is away.
+const storedConfigWait = 2 * time.Second
 
 // storedConfig is what ZooKeeper holds for a topic now: who has just changed a setting wants to see
 // it, although this broker may not have come to it. Without ZooKeeper it is what was read last.

@@ -3,6 +3,8 @@ package handler
 import (
 	"slices"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -85,4 +87,30 @@ func TestMetadataByIDAlone(t *testing.T) {
 	if !slices.Equal(codes, want) {
 		t.Errorf("%v, want %v", codes, want)
 	}
+}
+
+// While ZooKeeper is away the settings that were read last are described, before clients give up.
+func TestDescribeConfigsWithoutZooKeeper(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, f := metaHandlers(t, nil)
+		f.away, f.overrides = true, map[string]string{"retention.ms": "5"}
+		req := kmsg.NewPtrDescribeConfigsRequest()
+		req.Version = 4
+		for range 3 {
+			q := kmsg.NewDescribeConfigsRequestResource()
+			q.ResourceType, q.ResourceName = topicResource, "t"
+			q.ConfigNames = []string{"retention.ms"}
+			req.Resources = append(req.Resources, q)
+		}
+		begin := time.Now()
+		resp := h.handleDescribeConfigs(t.Context(), &Conn{}, req).(*kmsg.DescribeConfigsResponse)
+		if took := time.Since(begin); took > storedConfigWait {
+			t.Errorf("it took %v", took)
+		}
+		for _, rr := range resp.Resources {
+			if len(rr.Configs) != 1 || *rr.Configs[0].Value != "5" {
+				t.Errorf("%+v", rr)
+			}
+		}
+	})
 }
