@@ -21,7 +21,7 @@ func Drain(ctx context.Context, l Load) (Throughput, error) {
 	if err != nil {
 		return Throughput{}, fmt.Errorf("reach the broker: %w", err)
 	}
-	defer nc.Close()
+	defer func() { _ = nc.Close() }() // it may be closed by the end of ctx
 	defer context.AfterFunc(ctx, func() { _ = nc.Close() })()
 	c := drain{nc: nc, head: kmsg.NewRequestFormatter(kmsg.FormatterClientID("drain"))}
 	req := fetchAll(l)
