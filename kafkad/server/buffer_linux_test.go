@@ -3,6 +3,7 @@ package server
 import (
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,6 +44,9 @@ func TestSendBuffer(t *testing.T) {
 			if got, want := sndbuf(t, accepted), sndbuf(t, reference); got != want {
 				t.Errorf("SO_SNDBUF is %d, want %d", got, want)
 			}
+			if got := congestionControl(t, accepted); got != "reno" {
+				t.Errorf("congestion control is %s, which may pace", got)
+			}
 		})
 	}
 }
@@ -67,7 +71,7 @@ func firstConn(t *testing.T, s *Server) *net.TCPConn {
 	}
 }
 
-func TestSameHost(t *testing.T) {
+func TestOneHost(t *testing.T) {
 	for _, c := range []struct {
 		local, remote string
 		want          bool
@@ -81,7 +85,7 @@ func TestSameHost(t *testing.T) {
 		{"192.0.2.1", "192.0.2.2", false},
 		{"2001:db8::1", "2001:db8::2", false},
 	} {
-		if got := sameHost(netip.MustParseAddr(c.local), netip.MustParseAddr(c.remote)); got != c.want {
+		if got := oneHost(netip.MustParseAddr(c.local), netip.MustParseAddr(c.remote)); got != c.want {
 			t.Errorf("local %s, remote %s: %v, want %v", c.local, c.remote, got, c.want)
 		}
 	}
@@ -121,4 +125,20 @@ func sndbuf(t *testing.T, c *net.TCPConn) int {
 		t.Fatal(err, got)
 	}
 	return n
+}
+
+func congestionControl(t *testing.T, c *net.TCPConn) string {
+	t.Helper()
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var name string
+	var got error
+	if err := raw.Control(func(fd uintptr) {
+		name, got = unix.GetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION)
+	}); err != nil || got != nil {
+		t.Fatal(err, got)
+	}
+	return strings.TrimRight(name, "\x00")
 }

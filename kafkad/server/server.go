@@ -144,8 +144,12 @@ func (s *Server) accept(name string, l net.Listener) {
 // start admits a connection and runs it on a goroutine of its own.
 func (s *Server) start(listener string, tcp *net.TCPConn) {
 	// A connection whose buffers cannot be set works, or its first read tells what is wrong.
-	if n := s.sendBuffer(tcp); n > 0 {
+	near := sameHost(tcp)
+	if n := s.sendBuffer(near); n > 0 {
 		_ = tcp.SetWriteBuffer(n)
+	}
+	if near {
+		_ = unpace(tcp)
 	}
 	if s.opts.ReceiveBuffer > 0 {
 		_ = tcp.SetReadBuffer(s.opts.ReceiveBuffer)
@@ -169,20 +173,22 @@ func (s *Server) start(listener string, tcp *net.TCPConn) {
 const sameHostSendBuffer = 256 << 10
 
 // sendBuffer is the send buffer to set for a connection, 0 to leave it to the system.
-func (s *Server) sendBuffer(tcp *net.TCPConn) int {
-	if s.opts.SendBuffer > 0 {
-		return s.opts.SendBuffer
-	}
-	local := tcp.LocalAddr().(*net.TCPAddr).AddrPort().Addr()
-	if sameHost(local, tcp.RemoteAddr().(*net.TCPAddr).AddrPort().Addr()) {
+func (s *Server) sendBuffer(near bool) int {
+	if s.opts.SendBuffer <= 0 && near {
 		return sameHostSendBuffer
 	}
-	return 0
+	return s.opts.SendBuffer
 }
 
-// sameHost tells whether the ends of a connection are on one host. One that dials the host's own
+// sameHost tells whether the client is on the broker's own host.
+func sameHost(tcp *net.TCPConn) bool {
+	local := tcp.LocalAddr().(*net.TCPAddr).AddrPort().Addr()
+	return oneHost(local, tcp.RemoteAddr().(*net.TCPAddr).AddrPort().Addr())
+}
+
+// oneHost tells whether the ends of a connection are on one host. One that dials the host's own
 // address gets that address on both ends.
-func sameHost(local, remote netip.Addr) bool {
+func oneHost(local, remote netip.Addr) bool {
 	return remote.Unmap().IsLoopback() || local.Unmap() == remote.Unmap()
 }
 
