@@ -130,6 +130,7 @@ func (h *Host) flushByTime(time.Time) {
 			_ = p.readError(err) // there is no client to take the code
 			continue
 		}
+		p.dirty.Store(true)
 		p.own(func() { p.machine.NoteFlushed(end) })
 	}
 }

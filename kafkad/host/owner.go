@@ -204,6 +204,7 @@ func (p *Partition) flushed(end int64, err error) {
 		p.publish()
 		return
 	}
+	p.dirty.Store(true)
 	again := p.machine.Flushed(end)
 	p.publish()
 	if again {

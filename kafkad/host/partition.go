@@ -37,7 +37,7 @@ type Partition struct {
 	stable   atomic.Int64
 
 	epochStart atomic.Int64
-	dirty      atomic.Bool // appended to since the last checkpoint
+	dirty      atomic.Bool // appended to or flushed since the last checkpoint
 
 	watchers waitList
 }
