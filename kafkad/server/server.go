@@ -143,7 +143,7 @@ func (s *Server) accept(name string, l net.Listener) {
 
 // start admits a connection and runs it on a goroutine of its own.
 func (s *Server) start(listener string, tcp *net.TCPConn) {
-	// A connection whose buffers cannot be set works, or its first read tells what is wrong.
+	// A connection whose options cannot be set works, or its first read tells what is wrong.
 	near := sameHost(tcp)
 	if n := s.sendBuffer(near); n > 0 {
 		_ = tcp.SetWriteBuffer(n)
@@ -172,7 +172,7 @@ func (s *Server) start(listener string, tcp *net.TCPConn) {
 // megabytes, which have left the processor's caches when the client copies them.
 const sameHostSendBuffer = 256 << 10
 
-// sendBuffer is the send buffer to set for a connection, 0 to leave it to the system.
+// sendBuffer is the send buffer to set for a connection; 0 or less leaves it to the system.
 func (s *Server) sendBuffer(near bool) int {
 	if s.opts.SendBuffer <= 0 && near {
 		return sameHostSendBuffer
